@@ -1,0 +1,58 @@
+"""The simplified gated state space model, and its ablation without the gate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from harness.registry import Range, architectures
+
+if TYPE_CHECKING:
+    import torch
+
+    from harness.mixer import Mixer
+
+
+@architectures.register("gated-ssm", version=1)
+def gated_ssm(
+    width: int,
+    generator: torch.Generator,
+    projection: Literal["identity", "shared", "gaussian"] = "identity",
+    train_projections: bool = False,
+    normalized: bool = True,
+) -> Mixer:
+    """Simplified gated state space model, the block that the theory of Mamba's training is about.
+
+    Source: Shandirasegaran et al., ICLR 2026, arXiv 2602.12499, Eqs. 2-5:
+    y_t = sum_{s<=t} prod_{s<j<=t} (1 - sigmoid(w_D.x_j)) sigmoid(w_D.x_s) (W_B^T x_s).(W_C^T x_t) x_s.
+    w_D is trained and zero at the start, so every gate starts at one half. The choices below are ours.
+
+    projection: W_B and W_C are the identity, one Gaussian matrix for both (shared), or one each (gaussian); entries
+        have variance 1 / width.
+    train_projections: train W_B and W_C too.
+    normalized: divide the scores by the width, because the standard frame's tokens have norm sqrt(width) where the
+        paper's have norm 1; false is the bare formula, for the paper's own protocol.
+    """
+    from .mixers.gated_ssm import GatedSSM
+
+    return GatedSSM(width, generator, projection, train_projections, normalized)
+
+
+@architectures.register("ungated-ssm", version=1)
+def ungated_ssm(
+    width: int,
+    generator: torch.Generator,
+    gate: Annotated[float, Range(0.001, 0.999)] = 0.5,
+    projection: Literal["identity", "shared", "gaussian"] = "identity",
+    train_projections: bool = False,
+    normalized: bool = True,
+) -> Mixer:
+    """Simplified state space model without its gate: gated-ssm with Delta fixed.
+
+    Source: arXiv 2602.12499, the ablation of Eqs. 2-5 in which Delta does not depend on the token.
+
+    gate: sigmoid(u) at every step; 0.5 is where gated-ssm starts.
+    projection, train_projections, normalized: as for gated-ssm. Without train_projections it has no parameters.
+    """
+    from .mixers.gated_ssm import UngatedSSM
+
+    return UngatedSSM(width, generator, gate, projection, train_projections, normalized)

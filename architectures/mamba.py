@@ -1,0 +1,33 @@
+"""Mamba, unmodified."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from harness.registry import Range, architectures
+
+if TYPE_CHECKING:
+    import torch
+
+    from harness.mixer import Mixer
+
+
+@architectures.register("mamba", version=1)
+def mamba(
+    width: int,
+    generator: torch.Generator,
+    state: Annotated[int, Range(1, 256)] = 16,
+    conv: Annotated[int, Range(1, 64)] = 4,
+    expand: Annotated[int, Range(1, 16)] = 2,
+) -> Mixer:
+    """Mamba block: convolution, selective scan and gate, as published.
+
+    Source: Gu and Dao, arXiv 2312.00752, section 3.4. The block is mamba-ssm's own wherever that package imports, with
+    a selective scan for CPU tensors put in place of its CUDA one; elsewhere the same block in plain torch, with the
+    same parameters and the same initialization for a seed. The record's kernel says which ran.
+
+    state: numbers of state per channel. conv: taps of the causal convolution. expand: channels per unit of width.
+    """
+    from .mixers.mamba import Mamba
+
+    return Mamba(width, generator, state=state, conv=conv, expand=expand)

@@ -1,0 +1,22 @@
+"""The order-blind control."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.registry import architectures
+
+if TYPE_CHECKING:
+    from harness.mixer import Mixer
+
+
+@architectures.register("mean-pool", version=1)
+def mean_pool() -> Mixer:
+    """Order-blind control: every step receives the mean of all real steps.
+
+    No parameters. With readout=mean nothing about the order can reach the readout, so on a task whose order-blind
+    ceiling is chance a score above chance means that something leaks.
+    """
+    from .mixers.mean_pool import MeanPool
+
+    return MeanPool()

@@ -1,0 +1,165 @@
+"""Multi-head softmax attention over all steps or within a window (arXiv 1706.03762, section 3.2)."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend
+
+from harness.errors import UserError
+from harness.mixer import Mixer
+from harness.seeds import seeded_torch
+
+from ..kernels.local_attention import banded_attention, block_size, blocked_attention
+from ..kernels.names import torch_kernel
+from .padding import without_padding
+from .positions import AddedPositions, Positions, rotate
+
+
+class _Attention(Mixer):
+    """Projections, heads and positions; subclasses say which steps a step sees, and how fast.
+
+    There is no recurrent state: what a causal step needs of the past grows with it, or with the window.
+    """
+
+    def __init__(
+        self, width: int, length: int, generator: torch.Generator, heads: int, causal: bool, positions: Positions
+    ):
+        super().__init__()
+        if width % heads:
+            raise UserError(f"attention: heads must divide the width {width}, got heads={heads}")
+        if positions == "rotary" and width // heads % 2:
+            raise UserError(
+                f"attention: positions=rotary needs an even number of channels a head, got width {width} with"
+                f" heads={heads}; change heads or width"
+            )
+        self.heads = heads
+        self.causal = causal
+        self.rotary = positions == "rotary"
+        self.path = "not run"
+        with seeded_torch(generator):
+            self.qkv = nn.Linear(width, 3 * width)
+            self.out = nn.Linear(width, width)
+        self.positions = AddedPositions(positions, width, length, generator)
+
+    @abstractmethod
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+        """Fast attention, [batch, heads, length, channels] each; `mask` [batch, length] as in forward."""
+
+    @abstractmethod
+    def sees(self, offset: Int[Tensor, "length length"]) -> Bool[Tensor, "length length"]:
+        """Whether a step sees the one `offset` steps after it (before it, where negative)."""
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch length width"],
+        mask: Bool[Tensor, "batch length"] | None = None,
+        cells: Int[Tensor, "#batch length 2"] | None = None,
+    ) -> Float[Tensor, "batch length width"]:
+        mixed = self.attend(*self._project(x, mask, cells), mask)
+        return self.out(rearrange(mixed, "batch heads length channels -> batch length (heads channels)"))
+
+    def reference(
+        self,
+        x: Float[Tensor, "batch length width"],
+        mask: Bool[Tensor, "batch length"] | None = None,
+        cells: Int[Tensor, "#batch length 2"] | None = None,
+    ) -> Float[Tensor, "batch length width"]:
+        q, k, v = self._project(x, mask, cells)
+        step = torch.arange(x.shape[1], device=x.device)
+        seen = self.sees(step[None, :] - step[:, None])[None, None]
+        if mask is not None:
+            # Padded steps see themselves, so that their softmax, which nobody reads, is not empty.
+            seen = seen & mask[:, None, None, :] | torch.eye(len(step), dtype=torch.bool, device=x.device)
+        scores = q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5
+        weights = scores.masked_fill(~seen, -torch.inf).softmax(-1)
+        return self.out(rearrange(weights @ v, "batch heads length channels -> batch length (heads channels)"))
+
+    def _project(self, x: Tensor, mask: Tensor | None, cells: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        x = self.positions(without_padding(x, mask), cells)
+        q, k, v = rearrange(
+            self.qkv(x),
+            "batch length (three heads channels) -> three batch heads length channels",
+            three=3,
+            heads=self.heads,
+        )
+        return (rotate(q), rotate(k), v) if self.rotary else (q, k, v)
+
+    @property
+    def kernel(self) -> str:
+        return torch_kernel(self.path)
+
+
+class GlobalAttention(_Attention):
+    """Every step sees every real step, or with `causal` itself and every earlier one."""
+
+    def __init__(
+        self,
+        width: int,
+        length: int,
+        generator: torch.Generator,
+        heads: int = 4,
+        causal: bool = False,
+        positions: Positions = "none",
+    ):
+        super().__init__(width, length, generator, heads, causal, positions)
+        self.order_blind = positions == "none" and not causal
+
+    def sees(self, offset: Int[Tensor, "length length"]) -> Bool[Tensor, "length length"]:
+        return offset <= 0 if self.causal else torch.ones_like(offset, dtype=torch.bool)
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+        seen = None
+        if mask is not None and not self.causal:
+            # Rows without a real step see all their (zeroed) padding: an empty softmax would be NaN. A causal step
+            # needs no mask, since padding stands to its right.
+            seen = (mask | ~mask.any(1, keepdim=True))[:, None, None, :]
+        self.path = _sdpa_path(q, k, v, seen, self.causal)
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=seen, is_causal=self.causal)
+
+
+class LocalAttention(_Attention):
+    """Every step sees the real steps at most `window` away, or with `causal` those of them that are not later."""
+
+    def __init__(
+        self,
+        width: int,
+        length: int,
+        generator: torch.Generator,
+        window: int = 4,
+        heads: int = 4,
+        causal: bool = False,
+        positions: Positions = "none",
+    ):
+        super().__init__(width, length, generator, heads, causal, positions)
+        self.window = window
+
+    def sees(self, offset: Int[Tensor, "length length"]) -> Bool[Tensor, "length length"]:
+        near = offset.abs() <= self.window
+        return near & (offset <= 0) if self.causal else near
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+        if uses_blocks(q.shape[2], self.window):
+            self.path = f"blocked attention {block_size(self.window)}"
+            return blocked_attention(q, k, v, self.window, self.causal, mask)
+        self.path = "banded scaled dot product"
+        return banded_attention(q, k, v, self.window, self.causal, mask)
+
+
+def uses_blocks(length: int, window: int) -> bool:
+    """Where blocks overtake the full square (training on one CPU thread, windows 1 to 32)."""
+    return length >= max(96, 8 * window)
+
+
+def _sdpa_path(q: Tensor, k: Tensor, v: Tensor, seen: Tensor | None, causal: bool) -> str:
+    """Which of its kernels torch takes for these tensors; torch has no public way to ask."""
+    choose = getattr(torch, "_fused_sdp_choice", None)
+    if choose is None:
+        return "scaled dot product"
+    backend = choose(q, k, v, seen, 0.0, causal)
+    return f"scaled dot product {SDPBackend(backend).name.lower().removesuffix('_attention')}"

@@ -1,0 +1,69 @@
+"""The command line: `python -m harness`. Each command is a module of `harness.commands`, imported when it is used.
+
+Exit codes: 0 (unsupported cells included), 1 a run failed, 2 user error, 130 interrupted. Tables on standard output,
+progress and errors on standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from .errors import UserError
+
+COMMANDS = {
+    "run": "run cells of task x architecture x scan and print one table",
+    "list": "list tasks, architectures, scans and protocols with their parameters",
+    "show": "show one entry's card: a scan's drawing and locality, a task's example and ceilings",
+    "report": "write a Markdown report with tables and figures from a store",
+    "export": "write a store's runs as CSV, JSON Lines or Parquet",
+    "rerun": "run one stored run again and say whether it comes out the same",
+    "doctor": "say what is installed, which kernels can run here, and how to get what is missing",
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, but a mistake is one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print one line and exit with 2."""
+        print(f"error: {message}; see: {self.prog} --help", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of all commands; importing it is light."""
+    parser = Parser(
+        prog="python -m harness",
+        description="Compares sequence architectures and scan orders, with honest error bars.",
+        epilog="A spec is name:key=value,key=value, for example locality2d:height=16,width=16 or random:seed=3."
+        " On the scan axis modifiers follow (window:size=2.reversed) and routes join with + (horizontal+vertical).",
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
+    for name, text in COMMANDS.items():
+        command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        importlib.import_module(f"harness.commands.{name}").add_arguments(command)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    try:
+        options = make_parser().parse_args(arguments)
+        return importlib.import_module(f"harness.commands.{options.command}").main(options)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; finished runs are in the store, the same command goes on from there", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read our output went away; that is no error of ours
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""From a cell's texts to a model: routes checked, every initialization drawn from a seed of its own."""
+
+from __future__ import annotations
+
+import torch
+
+from .cells import Cell, protocol_of, scan_of, task_of
+from .contracts import Task
+from .mixer import Mixer
+from .model import StandardModel
+from .protocols.standard import Standard
+from .registry import architectures
+from .routing import check_routes
+from .seeds import seed_of, seeded_torch
+
+
+def build_model(cell: Cell, task: Task, protocol: Standard, *, seed: int) -> StandardModel:
+    """The model of a cell, initialized for a seed, on the CPU.
+
+    The frame's initialization depends on (protocol shape, seed), a mixer's on (architecture, protocol shape, seed,
+    layer, route): not on the scan or the learning rate, so cells are paired seed by seed.
+
+    Raises:
+        Unsupported: a scan that does not fit the grid, an architecture that cannot run here.
+        UserError: parameters that do not go together.
+    """
+    scan = scan_of(cell)
+    routes = torch.from_numpy(check_routes(scan.routes(task.grid), task.cells, subject=f"scan {cell.scan}"))
+    entry, values = architectures.parse(cell.architecture)
+
+    def make_mixer(layer: int, route: int) -> Mixer:
+        mixer_seed = seed_of(
+            kind="mixer",
+            architecture=cell.architecture,
+            protocol=protocol.shape,
+            seed=seed,
+            layer=layer,
+            route=route,
+        )
+        generator = torch.Generator().manual_seed(mixer_seed)
+        return entry.create(values, width=protocol.width, length=task.cells, grid=task.grid, generator=generator)
+
+    frame_seed = seed_of(kind="frame", protocol=protocol.shape, features=task.features, seed=seed)
+    with seeded_torch(torch.Generator().manual_seed(frame_seed)):
+        return StandardModel(
+            features=task.features,
+            classes=task.classes,
+            width=protocol.width,
+            depth=protocol.depth,
+            expansion=protocol.expansion,
+            readout=protocol.readout,
+            make_mixer=make_mixer,
+            routes=routes,
+            grid=task.grid,
+            merge=scan.merge,
+            own_parameters=scan.own_parameters,
+        )
+
+
+def check_cell(cell: Cell) -> None:
+    """Build a cell's parts once, so that what the user got wrong is said before anything long starts.
+
+    Raises:
+        UserError: the parts do not go together (heads do not divide the width, say).
+    """
+    task, protocol = task_of(cell), protocol_of(cell)
+    build_model(cell, task, protocol, seed=0)

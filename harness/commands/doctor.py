@@ -1,0 +1,84 @@
+"""`doctor`: what is installed, which kernels can run here, what is missing and how to get it."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import importlib.util
+import os
+import platform
+
+MAMBA_CURE = (
+    "MAMBA_FORCE_BUILD=TRUE MAMBA_SKIP_CUDA_BUILD=TRUE pip install --no-build-isolation --no-deps"
+    " mamba-ssm==2.3.2.post1, and pip install triton transformers"
+)
+PACKAGES = {
+    "torch": 'pip install "torch>=2.6,<2.14"',
+    "numpy": "pip install numpy",
+    "einops": "pip install einops",
+    "jaxtyping": "pip install jaxtyping",
+    "scikit-image": "pip install scikit-image",
+    "pandas": "pip install pandas",
+    "pyarrow": "pip install pyarrow (for export to Parquet)",
+    "scipy": "pip install scipy",
+    "scikit-posthocs": "pip install scikit-posthocs",
+    "matplotlib": "pip install matplotlib",
+    "rich": "pip install rich",
+    "mamba-ssm": MAMBA_CURE,
+    "triton": "pip install triton (mamba-ssm imports it)",
+    "transformers": "pip install transformers (mamba-ssm imports it)",
+    "causal-conv1d": "pip install causal-conv1d (CUDA machines only)",
+    "pytest-benchmark": "pip install pytest-benchmark (for tests/benchmarks)",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """No options."""
+
+
+def main(options: argparse.Namespace) -> int:
+    """Print what is here."""
+    from harness.provenance import processor
+
+    print(f"machine    {processor()}, {len(os.sched_getaffinity(0))} processors usable, {platform.system()}")
+    print(f"python     {platform.python_version()}")
+    print("packages")
+    for package, cure in PACKAGES.items():
+        try:
+            print(f"  {package:<18} {importlib.metadata.version(package)}")
+        except importlib.metadata.PackageNotFoundError:
+            print(f"  {package:<18} missing: {cure}")
+    import torch
+
+    print("devices")
+    print(f"  cpu                {torch.get_num_threads()} torch threads by default; runs train with 1")
+    if torch.cuda.is_available():
+        print(f"  cuda               {torch.cuda.get_device_name()}, CUDA {torch.version.cuda}")
+    else:
+        built = "this torch is built without CUDA" if torch.version.cuda is None else "torch sees no GPU"
+        print(f"  cuda               not there: {built}")
+    print("architectures, each tried on 2 x 16 steps of width 32 on the CPU")
+    return _try_architectures()
+
+
+def _try_architectures() -> int:
+    import torch
+
+    from harness.errors import Unsupported
+    from harness.measure import errors_against_reference
+    from harness.registry import architectures
+
+    cells = torch.stack([torch.arange(16) // 4, torch.arange(16) % 4], dim=-1)[None]
+    x = torch.randn(2, 16, 32, generator=torch.Generator().manual_seed(0))
+    for entry in architectures:
+        generator = torch.Generator().manual_seed(0)
+        try:
+            mixer = entry.create(entry.resolve({}), width=32, length=16, grid=(4, 4), generator=generator)
+            error, gradient_error = errors_against_reference(mixer, x, cells)
+            print(f"  {entry.name:<18} {mixer.kernel}; error to the float64 reference {error:.0e}/{gradient_error:.0e}")
+        except Unsupported as error:
+            print(f"  {entry.name:<18} unsupported: {error}")
+    if importlib.util.find_spec("selective_scan_cuda") is None:
+        print("mamba's CUDA kernels (selective_scan_cuda) are not installed: CPU runs use the harness's own scan;")
+        print("  for a CUDA machine: pip install --no-build-isolation mamba-ssm causal-conv1d")
+    return 0

@@ -1,0 +1,95 @@
+"""`run`: cells of task x architecture x scan, stored, and one table."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+
+from harness.errors import UserError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    axes = parser.add_argument_group("axes (spec strings, one or several)")
+    axes.add_argument("--task", nargs="+", default=["locality2d"], metavar="SPEC", help="default: locality2d")
+    axes.add_argument(
+        "--arch",
+        "--architecture",
+        nargs="+",
+        metavar="SPEC",
+        help="default: gated-ssm mamba global-attention local-attention mean-pool",
+    )
+    axes.add_argument("--scan", nargs="+", default=["horizontal"], metavar="SPEC", help="default: horizontal")
+    axes.add_argument("--protocol", nargs="+", default=["standard"], metavar="SPEC", help="default: standard")
+    parser.add_argument("--seeds", default="5", help="how many (0..n-1), or which: 0,3,7 (default: 5)")
+    parser.add_argument("--tune", action="store_true", help="choose each cell's learning rate on validation first")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
+    parser.add_argument("--store", default="results.sqlite", metavar="FILE", help="default: results.sqlite")
+    parser.add_argument("--fresh", action="store_true", help="run again what the store has, and replace it")
+    parser.add_argument("--no-timing", action="store_true", help="leave out the timing session")
+    parser.add_argument("--workers", type=int, metavar="N", help="worker processes (default: all processors; 0: none)")
+    parser.add_argument("--plugin", action="append", default=[], metavar="MODULE", help="a module or a .py file")
+    parser.add_argument("--quiet", action="store_true", help="no progress on standard error")
+    parser.add_argument("--format", choices=("table", "markdown", "csv", "json"), default="table")
+
+
+def main(options: argparse.Namespace) -> int:
+    """Run, store, print."""
+    from harness.api import run_outcome
+    from harness.summary import findings_of, mixtures, rows_of
+    from harness.tables import render
+
+    if options.workers is not None and options.workers < 0:
+        raise UserError(f"--workers is 0 or more, got {options.workers}")
+    outcome = run_outcome(
+        tasks=options.task,
+        architectures=options.arch,
+        scans=options.scan,
+        protocols=options.protocol,
+        seeds=parse_seeds(options.seeds),
+        device=options.device,
+        store=options.store,
+        tune=options.tune,
+        fresh=options.fresh,
+        timing=not options.no_timing,
+        workers=options.workers,
+        plugins=options.plugin,
+        quiet=options.quiet,
+    )
+    rows = rows_of(outcome.records, outcome.timings)
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    print(render(rows, findings_of(rows), form=options.format, tuned=outcome.tuned, width=width))
+    _say(f"{outcome.from_store} of {len(outcome.records)} runs came from {options.store}", options.quiet)
+    for warning in mixtures(outcome.records):
+        _say(f"warning: {warning}", quiet=False)
+    if outcome.stale:
+        _say(
+            f"warning: {len(outcome.stale)} runs in the store were made by other source code and are marked stale;"
+            " --fresh runs them again",
+            quiet=False,
+        )
+    for record in outcome.failed:
+        _say(
+            f"{record['status']}: {record['architecture']} {record['scan']} seed {record['seed']}: {record['reason']}"
+            f" (run {record['key']}; see: python -m harness rerun {record['key']} --store {options.store})",
+            quiet=False,
+        )
+    return 1 if outcome.failed else 0
+
+
+def parse_seeds(text: str) -> list[int]:
+    """`10` means 0..9; `0,3,7` means these.
+
+    Raises:
+        UserError: neither a count nor a list of whole numbers.
+    """
+    parts = text.split(",")
+    if not all(part.strip().isdigit() for part in parts) or (len(parts) == 1 and not 1 <= int(text) <= 100_000):
+        raise UserError(f"--seeds is a count from 1 to 100000 (10 means 0..9) or a list such as 0,3,7, got {text!r}")
+    return list(range(int(text))) if len(parts) == 1 else [int(part) for part in parts]
+
+
+def _say(text: str, quiet: bool) -> None:
+    if not quiet:
+        print(text, file=sys.stderr)

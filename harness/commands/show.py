@@ -1,0 +1,211 @@
+"""`show`: the card of one task, architecture, scan or protocol."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shutil
+import textwrap
+
+from harness.errors import UserError, nearest
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "spec", metavar="NAME", help="a name or spec: hilbert, window:size=2.reversed, locality2d:count=3"
+    )
+    parser.add_argument("--grid", default="8x8", metavar="HxW", help="grid of a scan's card (default: 8x8)")
+    parser.add_argument("-o", "--output", metavar="FILE.png", help="a scan's route or a task's example as a PNG")
+    parser.add_argument("--plugin", action="append", default=[], metavar="MODULE", help="a module or a .py file")
+    parser.add_argument("--format", choices=("table", "json"), default="table")
+
+
+def main(options: argparse.Namespace) -> int:
+    """Print the card."""
+    from harness import registry
+
+    for plugin in options.plugin:
+        registry.load_plugin(plugin)
+    name = re.split(r"[:.+]", options.spec, maxsplit=1)[0]
+    axes = (registry.tasks, registry.architectures, registry.scans, registry.protocols)
+    found = [axis for axis in axes if name in axis.names()]
+    if not found:
+        known = [known for axis in axes for known in axis.names()]
+        raise UserError(f"nothing is called {name!r}; {nearest(name, known)} (see: python -m harness list)")
+    if options.output and not options.output.endswith(".png"):
+        raise UserError(f"show writes a picture to a .png file, got {options.output!r}")
+    if found[0] is registry.scans:
+        return _show_scan(options)
+    entry, values = found[0].parse(options.spec)
+    facts: dict[str, object] = {
+        "axis": entry.axis,
+        "name": entry.name,
+        "version": entry.version,
+        "spec": found[0].canonical(options.spec),
+        "parameters": values,
+        "description": entry.description,
+    }
+    if found[0] is registry.tasks:
+        facts |= _task_facts(entry.create(values), options.output)
+    elif options.output:
+        raise UserError(f"show draws scans and tasks; {entry.name} is a {entry.axis}")
+    _print_card(facts, options.format)
+    return 0
+
+
+def parse_grid(text: str) -> tuple[int, int]:
+    """`7x13` as (height, width).
+
+    Raises:
+        UserError: not of that form, or a side of no cell or of more than 4096.
+    """
+    match = re.fullmatch(r"(\d{1,4})x(\d{1,4})", text)
+    grid = (int(match.group(1)), int(match.group(2))) if match else (0, 0)
+    if not all(1 <= side <= 4096 for side in grid):
+        raise UserError(f"--grid is HEIGHTxWIDTH in cells, each 1 to 4096, got {text!r}; for example 7x13")
+    return grid
+
+
+def _show_scan(options: argparse.Namespace) -> int:
+    from harness.drawing import draw_png, draw_text
+    from harness.errors import Unsupported
+    from harness.locality import card
+    from harness.registry import scans
+    from harness.routing import check_routes, scan_from
+    from harness.specs import parse_scan
+
+    grid = parse_grid(options.grid)
+    canonical, version, scan = scan_from(options.spec)
+    try:
+        routes = check_routes(scan.routes(grid), grid[0] * grid[1], subject=f"scan {canonical}")
+    except Unsupported as error:
+        raise UserError(f"scan {canonical} does not fit a grid of {options.grid}: {error}") from error
+    figures = card(routes, grid) if grid[0] * grid[1] > 1 else {}
+    if options.output:
+        draw_png(routes, grid, options.output, title=f"{canonical} on {grid[0]} x {grid[1]}")
+    if options.format == "json":
+        facts = {
+            "axis": "scan",
+            "spec": canonical,
+            "version": version,
+            "grid": list(grid),
+            "merge": scan.merge,
+            "own_parameters": scan.own_parameters,
+            "routes": routes.tolist(),
+            "figures": figures,
+        }
+        print(json.dumps(facts))
+        return 0
+    for spec in parse_scan(options.spec):
+        print(scans.get(spec.name).description + "\n")
+    columns = shutil.get_terminal_size().columns
+    print(f"{canonical} on {grid[0]} x {grid[1]} cells, version {version}; {len(routes)} route(s), merged by", end=" ")
+    print(f"{scan.merge}, {'own parameters each' if scan.own_parameters else 'shared parameters'}")
+    for number, route in enumerate(routes):
+        print(f"\nroute {number}, ● to ■ (or the step at which a cell is visited)")
+        print(textwrap.indent(draw_text(route, grid, columns=columns - 2), "  "))
+    print("\nlocality" + (" (a column a route)" if len(routes) > 1 else ""))
+    for figure, values in figures.items():
+        cells = (
+            "-" if value is None else f"{value:,.4g}" if isinstance(value, float) else f"{value:,}" for value in values
+        )
+        print(f"  {LABELS.get(figure, figure.replace('_', ' ')):<62}" + "".join(f"{cell:>10}" for cell in cells))
+    if options.output:
+        print(f"\ndrawn to {options.output}")
+    return 0
+
+
+LABELS = {
+    "neighbour_gap_sum": "2D to 1D: sum of rank gaps over 4-neighbour pairs",
+    "neighbour_gap_mean": "2D to 1D: mean rank gap of 4-neighbours",
+    "neighbour_gap_largest": "2D to 1D: largest rank gap of 4-neighbours",
+    "step_length_mean": "1D to 2D: mean length of a step (cells)",
+    "step_length_largest": "1D to 2D: longest step",
+    "jumps": "1D to 2D: steps longer than to one of the 8 neighbours",
+    "stretch": "1D to 2D: Gotsman-Lindenbaum, max of distance^2 / steps",
+    "window_clusters": "mean runs that cover a 4 x 4 window",
+    "dense_blob_gap_median": "dense 3 x 3 blob: median gap of successive cells",
+    "dense_blob_gap_90_percent": "dense 3 x 3 blob: 90% of the gaps are no longer than",
+    "half_blob_gap_median": "half-filled 3 x 3 blob: median gap of successive cells",
+    "half_blob_gap_90_percent": "half-filled 3 x 3 blob: 90% of the gaps are no longer than",
+    **{
+        f"{kind}_blob_retention_{decay}": f"{word} 3 x 3 blob: mean of {decay}^gap, what a gate {decay} keeps"
+        for kind, word in (("dense", "dense"), ("half", "half-filled"))
+        for decay in ("0.5", "0.9", "0.99")
+    },
+}
+
+
+def _task_facts(task, output: str | None) -> dict[str, object]:
+    import numpy as np
+
+    from harness.ceilings import ceilings
+
+    samples = task.sample("train", 16, 0)
+    batch = samples.batch(np.arange(16))
+    found = ceilings(task)
+    facts: dict[str, object] = {
+        "grid": list(task.grid),
+        "features": task.features,
+        "classes": task.classes,
+        "chance": task.chance,
+        **{
+            name: None if accuracy is None else accuracy.value
+            for name, accuracy in (
+                ("order_blind_ceiling", found.order_blind),
+                ("position_marginal_ceiling", found.position_marginal),
+                ("oracle", found.oracle),
+            )
+        },
+        "tests_locality": task.tests_locality,
+        "example_target": int(batch.target[0]),
+        "example_tokens": f"float32 {list(batch.tokens[:1].shape)}, mean {batch.tokens[0].mean():.3f}",
+    }
+    if samples.patterns is not None:
+        facts["example_patterns"] = samples.patterns[0].reshape(task.grid).tolist()
+    if output:
+        _draw_examples(samples, task, output)
+        facts["picture"] = output
+    return facts
+
+
+def _draw_examples(samples, task, output: str) -> None:
+    import numpy as np
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4.4), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(2, 4)
+    for target, line in zip((0, 1), panels, strict=True):
+        chosen = np.flatnonzero(samples.target == target)[:4]
+        for axis, index in zip(line, chosen, strict=False):
+            if hasattr(samples, "images"):
+                axis.imshow(np.moveaxis(samples.images(np.array([index]))[0], 0, -1)[..., 0], cmap="gray")
+            else:
+                axis.imshow(samples.batch(np.array([index])).tokens[0].T, aspect="auto", cmap="gray")
+                axis.set_xlabel("token", fontsize=7)
+            axis.set_title(f"target {target}", fontsize=8)
+            axis.set_xticks([])
+            axis.set_yticks([])
+    figure.savefig(output)
+
+
+def _print_card(facts: dict[str, object], form: str) -> None:
+    if form == "json":
+        print(json.dumps(facts))
+        return
+    print(facts.pop("description"))
+    print()
+    parameters = facts.pop("parameters")
+    pattern_rows = facts.pop("example_patterns", None)
+    for name, value in facts.items():
+        print(f"{name.replace('_', ' '):<26} {value if not isinstance(value, float) else round(value, 4)}")
+    for name, value in parameters.items():  # type: ignore[attr-defined]
+        print(f"  {name:<24} {value}")
+    if pattern_rows is not None:
+        print("example, the pattern in each cell (0 and 1 are the class patterns)")
+        for row in pattern_rows:  # type: ignore[attr-defined]
+            print("  " + " ".join(f"{pattern:>2}" for pattern in row))

@@ -1,0 +1,113 @@
+"""What a task, a scan and an architecture owe the harness. numpy only: torch stays out of tasks and scans.
+
+Arrays are numpy on this side of the model; the model moves a batch to its device. See `harness.mixer` for the contract
+of an architecture's module, which is torch.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+Grid: TypeAlias = tuple[int, int]
+"""(height, width) in cells; a sequence is a 1 x L grid."""
+
+Split: TypeAlias = Literal["train", "validation", "test"]
+Merge: TypeAlias = Literal["mean", "sum"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """A rendered batch in cell order (row-major on the grid).
+
+    tokens: float32 [batch, cells, features].
+    target: int64 [batch], the class of each sequence.
+    mask: bool [batch, cells], True where a cell is real; None where all are.
+    """
+
+    tokens: np.ndarray
+    target: np.ndarray
+    mask: np.ndarray | None = None
+
+
+class Samples(ABC):
+    """Labelled sequences, kept small and rendered a batch at a time.
+
+    Sample i is a function of (task, split, seed, i) alone, its noise included: however batches are cut, it looks the
+    same.
+
+    target: int64 [count].
+    patterns: integers [count, cells], the pattern in each cell (class patterns first), or None where a task has no
+        such thing (photographs). The ceilings are computed from them.
+    """
+
+    target: np.ndarray
+    patterns: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+    @abstractmethod
+    def batch(self, indices: np.ndarray) -> Batch:
+        """Render the samples at `indices` [batch]."""
+
+
+class Task(ABC):
+    """Makes labelled grids or sequences of tokens.
+
+    grid: (height, width) in cells. features: width of a token. classes: number of classes.
+    chance: accuracy of the best constant guess.
+    tests_locality: claims that only where tokens stand relative to each other tells the classes apart; the contract
+        suite then holds the order-blind and the position-marginal ceiling within .02 of chance.
+    """
+
+    grid: Grid
+    features: int
+    classes: int
+    chance: float
+    tests_locality: bool = False
+
+    @property
+    def cells(self) -> int:
+        return self.grid[0] * self.grid[1]
+
+    @abstractmethod
+    def sample(self, split: Split, count: int, seed: int) -> Samples:
+        """Draw `count` samples. Train, validation and test are separate draws; `seed` already depends on the task's
+        spec and the split, so a task needs no hash of its own.
+        """
+
+    def oracle(self, samples: Samples) -> np.ndarray | None:
+        """The best guess [count] for each sample given its noise-free patterns and their places, or None."""
+        return None
+
+
+Order: TypeAlias = Callable[[int, int], np.ndarray]
+"""(height, width) -> integers [cells]: the flat row-major cell visited at each step (a gather index)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scan:
+    """How a grid becomes a sequence: one route or several, and how several are merged.
+
+    orders: one function a route, (height, width) -> gather index [cells]. It may raise Unsupported for a grid that it
+        does not fit.
+    merge: how the outputs of several routes become one, after each is scattered back to cell order.
+    own_parameters: each route has a mixer of its own instead of sharing one.
+    """
+
+    orders: tuple[Order, ...]
+    merge: Merge = "mean"
+    own_parameters: bool = False
+
+    def routes(self, grid: Grid) -> np.ndarray:
+        """int64 [routes, cells]: `routes[k, t]` is the flat row-major cell that route k visits at step t.
+
+        Its inverse is the rank: `rank[k, routes[k, t]] = t` (`harness.routing.rank_of`).
+        """
+        height, width = grid
+        return np.stack([np.ascontiguousarray(order(height, width), dtype=np.int64) for order in self.orders])

@@ -1,0 +1,79 @@
+"""The data of a run: separate draws for train, validation and test, and the order of the batches.
+
+Everything here depends on (task spec, seed, split) only, never on the architecture, the scan or the learning rate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .contracts import Samples, Split, Task
+from .seeds import generator, seed_of
+
+RENDERED_BYTES = 256 * 2**20
+"""A split whose tokens take no more than this is rendered once and kept."""
+
+
+class Data:
+    """The three splits of a task for one seed, on one device.
+
+    Args:
+        task: the task. spec: its canonical text. seed: the run's seed. device: where batches are put.
+    """
+
+    def __init__(self, task: Task, *, spec: str, seed: int, device: str = "cpu"):
+        self.task = task
+        self.spec = spec
+        self.seed = seed
+        self.device = device
+
+    def samples(self, split: Split, count: int) -> Samples:
+        return self.task.sample(split, count, seed_of(kind="data", task=self.spec, split=split, seed=self.seed))
+
+    def train_batches(
+        self, *, count: int, batch_size: int, steps: int
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+        """`steps` batches of (tokens, target, mask) from `count` samples, passed over in a new order each time."""
+        samples = self.samples("train", count)
+        shuffle = generator(seed_of(kind="batches", task=self.spec, seed=self.seed))
+        order = np.empty(0, dtype=np.int64)
+        for _ in range(steps):
+            while len(order) < batch_size:
+                order = np.concatenate([order, shuffle.permutation(count)])
+            yield self._move(samples, order[:batch_size])
+            order = order[batch_size:]
+
+    def evaluation(self, split: Split, count: int, *, batch_size: int = 256) -> Evaluation:
+        """A split that is passed over in its own order, again and again."""
+        return Evaluation(self, self.samples(split, count), batch_size)
+
+    def _move(self, samples: Samples, indices: np.ndarray) -> tuple[Tensor, Tensor, Tensor | None]:
+        batch = samples.batch(indices)
+        mask = None if batch.mask is None else torch.from_numpy(batch.mask).to(self.device)
+        return torch.from_numpy(batch.tokens).to(self.device), torch.from_numpy(batch.target).to(self.device), mask
+
+
+class Evaluation:
+    """Batches of one split, rendered once where they fit in memory."""
+
+    def __init__(self, data: Data, samples: Samples, batch_size: int):
+        self._data = data
+        self._samples = samples
+        self._batch_size = batch_size
+        self._kept: list[tuple[Tensor, Tensor, Tensor | None]] | None = None
+        task = data.task
+        self._keep = 4 * len(samples) * task.cells * task.features <= RENDERED_BYTES
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+        if self._kept is None and self._keep:
+            self._kept = list(self._render())
+        return iter(self._kept) if self._kept is not None else self._render()
+
+    def _render(self) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+        count = len(self._samples)
+        for start in range(0, count, self._batch_size):
+            yield self._data._move(self._samples, np.arange(start, min(start + self._batch_size, count)))

@@ -1,0 +1,79 @@
+"""One run from spec to record. This is the harness's main path; everything else is found from here."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable
+
+import torch
+
+from .build import build_model
+from .ceilings import Accuracy
+from .cells import Run, ceilings_of, protocol_of, task_of
+from .data import Data
+from .errors import Diverged, Unsupported, UserError
+from .record import Record, begin_record
+from .train import evaluate, train
+
+Report = Callable[[int, int, float, float | None], None]
+"""(step, steps, training loss, last validation accuracy)."""
+
+
+def execute(run: Run, report: Report = lambda *_: None) -> Record:
+    """Run one cell with one seed and return what it left behind, whatever happened.
+
+    A run that diverges, does not fit in memory, cannot run here or fails is a record with that status and a reason.
+    """
+    record = begin_record(run)
+    started = time.perf_counter()
+    try:
+        record |= _train_and_evaluate(run, report)
+    except Unsupported as error:
+        record |= {"status": "unsupported", "reason": str(error)}
+    except Diverged as error:
+        record |= {"status": "diverged", "reason": str(error), "diverged_at": error.step}
+    except Exception as error:
+        memory = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+        record |= {
+            "status": "out-of-memory" if memory else "failed",
+            "reason": f"{type(error).__name__}: {str(error).partition(chr(10))[0]}",
+            "traceback": traceback.format_exc(),
+        }
+        if isinstance(error, UserError):
+            record["reason"] = str(error)
+    record["run_seconds"] = time.perf_counter() - started
+    return record
+
+
+def _train_and_evaluate(run: Run, report: Report) -> Record:
+    if run.device == "cpu":
+        torch.set_num_threads(run.threads)
+    task, protocol = task_of(run.cell), protocol_of(run.cell)
+    data = Data(task, spec=run.cell.task, seed=run.seed, device=run.device)
+    model = build_model(run.cell, task, protocol, seed=run.seed).to(run.device)
+    curve = train(model, data, protocol, lambda step, loss, accuracy: report(step, protocol.steps, loss, accuracy))
+    test_accuracy, test_loss = evaluate(model, data.evaluation("test", protocol.test_samples))
+    ceilings = ceilings_of(run.cell.task)
+    return {
+        "test_accuracy": test_accuracy,
+        "test_loss": test_loss,
+        "validation_accuracy": curve.accuracy[-1],
+        "chance_accuracy": task.chance,
+        "order_blind_ceiling": _value(ceilings.order_blind),
+        "position_marginal_ceiling": _value(ceilings.position_marginal),
+        "oracle_accuracy": _value(ceilings.oracle),
+        "threshold_accuracy": protocol.threshold_accuracy(task.chance),
+        "steps_to_threshold": curve.steps_to(protocol.threshold_accuracy(task.chance)),
+        "steps": protocol.steps,
+        "curve_area": curve.area,
+        "curve": {"step": curve.steps, "validation_accuracy": curve.accuracy, "train_loss": curve.train_loss},
+        "test_samples": protocol.test_samples,
+        "learning_rate": protocol.learning_rate,
+        "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        "kernel": model.kernel,
+    }
+
+
+def _value(accuracy: Accuracy | None) -> float | None:
+    return None if accuracy is None else accuracy.value

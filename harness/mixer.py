@@ -1,0 +1,57 @@
+"""What an architecture's module owes the harness. The one contract file that needs torch."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+
+class Mixer(nn.Module, ABC):
+    """A sequence mixer: the thing that is compared. The frame around it belongs to the protocol.
+
+    A mixer sees steps of one route, never the grid: gathering by route and scattering back is the model's business.
+    Padding stands on the right and never changes a real step's output; outputs at padded steps are ignored.
+
+    causal: a step's output depends on that step and earlier ones only.
+    order_blind: permuting the steps permutes the outputs and does nothing else.
+    state_size: numbers that a recurrence carries from step to step a sequence, or None where there is no such state.
+    """
+
+    causal: bool = False
+    order_blind: bool = False
+    state_size: int | None = None
+
+    @abstractmethod
+    def forward(
+        self,
+        x: Float[Tensor, "batch length width"],
+        mask: Bool[Tensor, "batch length"] | None = None,
+        cells: Int[Tensor, "#batch length 2"] | None = None,
+    ) -> Float[Tensor, "batch length width"]:
+        """Mix the steps of a route.
+
+        Args:
+            x: the steps' features, in route order. The standard frame hands over tokens of root mean square 1.
+            mask: True where a step is real; None where all are. Real steps come first.
+            cells: (row, column) of the cell at each step, for encodings of the place on the grid.
+        """
+
+    def reference(
+        self,
+        x: Float[Tensor, "batch length width"],
+        mask: Bool[Tensor, "batch length"] | None = None,
+        cells: Int[Tensor, "#batch length 2"] | None = None,
+    ) -> Float[Tensor, "batch length width"]:
+        """The same map, written as plainly as the paper prints it; slow, any dtype. Speeds and tests compare with it.
+
+        Where a mixer has no fast path of its own, its forward is the reference.
+        """
+        return self.forward(x, mask, cells)
+
+    @property
+    def kernel(self) -> str:
+        """What really ran last: `package version/path`."""
+        return f"torch {torch.__version__.partition('+')[0]}/eager"

@@ -1,0 +1,107 @@
+"""Where a record came from: commit, package versions, machine, and a hash of the source it ran."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.metadata
+import importlib.util
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from .cells import Cell
+from .registry import architectures, protocols, scans, tasks
+from .specs import parse_scan, parse_spec
+
+CORE = (
+    "build", "contracts", "data", "execute", "mixer", "model", "routing", "seeds", "train",
+)  # fmt: skip
+"""The harness's own modules whose code can change a run's numbers."""
+
+
+@functools.cache
+def provenance(device: str = "cpu") -> dict[str, Any]:
+    """Commit, dirty flag, versions, processor and determinism setting, as columns of a record."""
+    import torch
+
+    commit, dirty = _commit()
+    return {
+        "commit": commit,
+        "dirty": dirty,
+        "harness_version": _version("scan-order-harness"),
+        "torch_version": torch.__version__,
+        "mamba_ssm_version": _version("mamba-ssm"),
+        "numpy_version": _version("numpy"),
+        "python_version": platform.python_version(),
+        "machine": torch.cuda.get_device_name() if device == "cuda" else processor(),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+@functools.cache
+def processor() -> str:
+    """The processor's name as the system tells it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _commit() -> tuple[str | None, bool | None]:
+    folder = Path(__file__).resolve().parent
+
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ["git", *words], cwd=folder, capture_output=True, text=True, check=True, timeout=20
+        ).stdout
+
+    try:
+        # The commit of the harness's own checkout, not of a repository that happens to hold site-packages.
+        if Path(git("rev-parse", "--show-toplevel").strip()) != folder.parent:
+            return None, None
+        return git("rev-parse", "HEAD").strip()[:12], bool(git("status", "--porcelain", "--untracked-files=no").strip())
+    except (OSError, subprocess.SubprocessError):
+        return None, None
+
+
+@functools.cache
+def source_of(cell: Cell) -> str:
+    """A hash of the source that decides this cell's numbers: the core, and the entries' own modules.
+
+    An entry's folder may hold shared code: modules that start with `_`, and subpackages. They count too.
+    """
+    modules = {f"harness.{name}" for name in CORE}
+    names = {
+        tasks: [parse_spec(cell.task).name],
+        architectures: [parse_spec(cell.architecture).name],
+        scans: [route.name for route in parse_scan(cell.scan)],
+        protocols: [parse_spec(cell.protocol).name],
+    }
+    files: set[Path] = set()
+    for registry, entries in names.items():
+        for name in entries:
+            modules.add(registry.get(name).module)
+    for module in modules:
+        spec = importlib.util.find_spec(module)
+        if spec is not None and spec.origin is not None:
+            files.add(Path(spec.origin))
+            if module.startswith("harness.") and module.count(".") > 1:
+                folder = Path(spec.origin).parent
+                files.update(folder.glob("_*.py"), folder.glob("*/*.py"))
+    digest = hashlib.sha256()
+    for path in sorted(files):
+        digest.update(path.name.encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]

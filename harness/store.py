@@ -1,0 +1,147 @@
+"""The store: one SQLite file, one transaction a record, unique keys. Only finished records are written.
+
+Several processes may share a store: SQLite's write-ahead log lets them read while one writes, and a writer waits its
+turn. Killing a writer loses at most the record it had not yet written.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from .errors import UserError
+
+SCHEMA_VERSION = 1
+APPLICATION_ID = 0x5C4A17  # marks the file as a store, so that a foreign database is refused
+WAIT_SECONDS = 60.0
+FINISHED = ("done", "diverged")
+"""Statuses that a resumed study does not repeat; the others may end differently next time."""
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS runs (
+    key TEXT PRIMARY KEY, cell TEXT NOT NULL, purpose TEXT NOT NULL, seed INTEGER NOT NULL, status TEXT NOT NULL,
+    source TEXT NOT NULL, record TEXT NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS runs_of_cell ON runs (cell);
+CREATE TABLE IF NOT EXISTS timings (
+    id INTEGER PRIMARY KEY, session TEXT NOT NULL, cell TEXT NOT NULL, setting TEXT NOT NULL, record TEXT NOT NULL,
+    UNIQUE (session, cell, setting)
+) STRICT;
+CREATE INDEX IF NOT EXISTS timings_of_cell ON timings (cell);
+"""
+
+
+class Store:
+    """Records of runs and of timing sessions in one file.
+
+    Args:
+        path: the file; made when it is not there, unless `create` is false.
+
+    Raises:
+        UserError: not a store, a store of a newer harness, a folder that cannot be written.
+    """
+
+    def __init__(self, path: str | Path, *, create: bool = True):
+        self.path = Path(path)
+        if not create and not self.path.exists():
+            raise UserError(f"store {str(path)!r} does not exist; make one with: python -m harness run --store {path}")
+        if self.path.is_dir():
+            raise UserError(f"store {str(path)!r} is a folder; give a file, results.sqlite say")
+        if not self.path.parent.is_dir():
+            raise UserError(f"store {str(path)!r}: the folder {str(self.path.parent)!r} does not exist; make it first")
+        try:
+            self._connection = sqlite3.connect(self.path, timeout=WAIT_SECONDS, isolation_level=None)
+            self._open()
+        except sqlite3.DatabaseError as error:
+            raise UserError(f"store {str(path)!r} cannot be used: {error}; give another file with --store") from error
+
+    def _open(self) -> None:
+        application = self._connection.execute("PRAGMA application_id").fetchone()[0]
+        version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+        foreign = application != APPLICATION_ID and (
+            application != 0 or self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] > 0
+        )
+        if foreign:
+            raise UserError(
+                f"store {str(self.path)!r} is a database of another program; give another file with --store"
+            )
+        if version > SCHEMA_VERSION:
+            raise UserError(
+                f"store {str(self.path)!r} has schema {version}, this harness reads up to {SCHEMA_VERSION};"
+                " update the harness or give another file with --store"
+            )
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = FULL")  # a record counts as finished once it is on the disk
+        if version < SCHEMA_VERSION:
+            with self._transaction():
+                for statement in SCHEMA.split(";"):
+                    self._connection.execute(statement)
+                self._connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Write one run's record; a record with the same key is replaced."""
+        row = [record[name] for name in ("key", "cell", "purpose", "seed", "status", "source")]
+        with self._transaction():
+            self._connection.execute(
+                "INSERT OR REPLACE INTO runs (key, cell, purpose, seed, status, source, record)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (*row, json.dumps(record)),
+            )
+
+    def write_timings(self, records: Iterable[dict[str, Any]]) -> None:
+        """Write the rows of one timing session, all or none."""
+        rows = [(r["session"], r["cell"], r["setting"], json.dumps(r)) for r in records]
+        with self._transaction():
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO timings (session, cell, setting, record) VALUES (?, ?, ?, ?)", rows
+            )
+
+    def find(self, key: str) -> dict[str, Any] | None:
+        """The record under a key, or None."""
+        row = self._connection.execute("SELECT record FROM runs WHERE key = ?", (key,)).fetchone()
+        return None if row is None else json.loads(row[0])
+
+    def find_many(self, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """The records that are there, by key."""
+        found = ((key, self.find(key)) for key in keys)
+        return {key: record for key, record in found if record is not None}
+
+    def keys_like(self, prefix: str) -> list[str]:
+        """Keys that begin with `prefix`."""
+        escaped = prefix.replace("%", "").replace("_", "")
+        return [row[0] for row in self._connection.execute("SELECT key FROM runs WHERE key LIKE ?", (escaped + "%",))]
+
+    def records(self, *, tuning: bool = False) -> list[dict[str, Any]]:
+        """All records in the order they were written, tuning runs on request."""
+        where = "" if tuning else "WHERE purpose = 'final'"
+        return [
+            json.loads(row[0]) for row in self._connection.execute(f"SELECT record FROM runs {where} ORDER BY rowid")
+        ]
+
+    def timings(self) -> list[dict[str, Any]]:
+        """All rows of all timing sessions, oldest first."""
+        return [json.loads(row[0]) for row in self._connection.execute("SELECT record FROM timings ORDER BY id")]
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,193 @@
+"""A study: cells and seeds, what the store has of them already, the rest done and written as it finishes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from .cells import FINAL, TUNING, UNTUNED, Cell, Run, protocol_of
+from .executors import Executor, InProcess, Pool, in_worker
+from .progress import Progress
+from .provenance import source_of
+from .record import Record
+from .store import FINISHED, Store
+
+TUNING_FACTORS = (1 / 3, 1.0, 3.0)
+"""The learning-rate grid, for every cell the same: these multiples of the protocol's rate."""
+
+TUNING_SEEDS = (1_000_000, 1_000_001)
+"""Seeds of the tuning runs; no final run may use them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """What is asked for: cells, seeds, where they run, and whether each cell's learning rate is tuned first."""
+
+    cells: Sequence[Cell]
+    seeds: Sequence[int]
+    device: str = "cpu"
+    tune: bool = False
+
+    @property
+    def runs(self) -> list[Run]:
+        return [Run(cell=cell, seed=seed, device=self.device) for cell in self.cells for seed in self.seeds]
+
+
+@dataclass(kw_only=True)
+class Outcome:
+    """What a study came to: its final runs' records, timing rows, and what was found in the store."""
+
+    records: list[Record] = field(default_factory=list)
+    timings: list[dict[str, Any]] = field(default_factory=list)
+    from_store: int = 0
+    stale: list[str] = field(default_factory=list)
+    tuned: bool = False
+
+    @property
+    def failed(self) -> list[Record]:
+        return [record for record in self.records if record["status"] in ("failed", "out-of-memory")]
+
+
+def run_study(
+    study: Study,
+    store: Store,
+    *,
+    workers: int = 1,
+    plugins: Sequence[str] = (),
+    fresh: bool = False,
+    timing: bool = True,
+    progress: Progress,
+    check: Callable[[Cell], None] | None = None,
+) -> Outcome:
+    """Do what the store does not have yet, write each record as it finishes, then time the cells.
+
+    Args:
+        workers: worker processes; 0 runs everything in this process.
+        fresh: run again what the store has, and replace it.
+        check: called once a cell before anything starts, to say early what the user got wrong.
+    """
+    executor: Executor = Pool(workers, plugins) if workers else InProcess()
+    outcome = Outcome(tuned=study.tune)
+    cells = list(study.cells)
+
+    def do(runs: Sequence[Run]) -> dict[str, Record]:
+        return _do(runs, store, executor, progress, fresh=fresh, outcome=outcome, check=check)
+
+    if study.tune:
+        rates = tuning_rates(study)
+        trials = [
+            Run(cell=cell.with_learning_rate(rate), seed=seed, device=study.device, purpose=TUNING)
+            for cell in cells
+            for rate in rates[cell]
+            for seed in TUNING_SEEDS
+        ]
+        records = do(trials)
+        cells = [best_rate(cell, rates[cell], trials, records) for cell in cells]
+    selection = f"best of {len(TUNING_FACTORS)} rates on {len(TUNING_SEEDS)} tuning seeds" if study.tune else UNTUNED
+    final = [replace(run, selection=selection) for run in replace(study, cells=cells).runs]
+    outcome.from_store, outcome.stale = 0, []
+    found = do(final)
+    outcome.records = [found[run.key] for run in final]
+    if timing:
+        ran = [cell for cell in cells if any(r["cell"] == cell.key and r["status"] == "done" for r in outcome.records)]
+        outcome.timings = _time(ran, study.device, store, plugins, progress, fresh=fresh, in_process=not workers)
+    return outcome
+
+
+def _do(
+    runs: Sequence[Run],
+    store: Store,
+    executor: Executor,
+    progress: Progress,
+    *,
+    fresh: bool,
+    outcome: Outcome,
+    check: Callable[[Cell], None] | None,
+) -> dict[str, Record]:
+    found = {} if fresh else store.find_many(run.key for run in runs)
+    found = {key: record for key, record in found.items() if record["status"] in FINISHED}
+    # A record of other source under the same key is shown as stale, never passed off as today's.
+    for run in runs:
+        if run.key in found and found[run.key]["source"] != source_of(run.cell):
+            found[run.key]["stale"] = True
+            outcome.stale.append(run.key)
+    outcome.from_store += len(found)
+    missing = [run for run in dict.fromkeys(runs) if run.key not in found]
+    if not missing:
+        return found
+    if check is not None:
+        for cell in dict.fromkeys(run.cell for run in missing):
+            check(cell)
+    with progress.runs(missing, in_store=len(found)):
+        for record in executor.map(missing, progress.step):
+            store.write(record)
+            found[record["key"]] = record
+            progress.finished(record)
+    return found
+
+
+def tuning_rates(study: Study) -> dict[Cell, list[float]]:
+    """The learning rates that each cell tries: the same grid for cells of one protocol."""
+    rates = {}
+    for cell in study.cells:
+        base = protocol_of(cell).learning_rate
+        rates[cell] = [float(f"{base * factor:.3g}") for factor in TUNING_FACTORS]
+    return rates
+
+
+def best_rate(cell: Cell, rates: Sequence[float], trials: Sequence[Run], records: dict[str, Record]) -> Cell:
+    """The cell at the rate with the best mean validation accuracy on the tuning seeds; the smaller rate on a tie.
+
+    A trial that did not finish counts as accuracy 0.
+    """
+
+    def score(rate: float) -> float:
+        at_rate = cell.with_learning_rate(rate)
+        scores = [records[run.key].get("validation_accuracy") or 0.0 for run in trials if run.cell == at_rate]
+        return sum(scores) / len(scores)
+
+    return cell.with_learning_rate(max(sorted(rates), key=score))
+
+
+def _time(
+    cells: Sequence[Cell],
+    device: str,
+    store: Store,
+    plugins: Sequence[str],
+    progress: Progress,
+    *,
+    fresh: bool,
+    in_process: bool,
+) -> list[dict[str, Any]]:
+    """Rows of one session that holds all the cells: from the store where there is one, timed now otherwise."""
+    wanted = {cell.key: source_of(cell) for cell in cells}
+    if not wanted:
+        return []
+    if not fresh:
+        sessions: dict[str, dict[str, dict[str, Any]]] = {}
+        for row in store.timings():
+            if row["device"] == device and wanted.get(row["cell"]) == row["source"]:
+                sessions.setdefault(row["session"], {})[row["cell"]] = row
+        whole = [rows for rows in sessions.values() if len(rows) == len(wanted)]
+        if whole:
+            return list(whole[-1].values())
+    work = {"cells": list(cells), "device": device}
+    try:
+        with progress.timing():
+            if in_process:
+                from .measure import timing_session
+
+                rows = timing_session(**work, watch=progress.note)
+            else:
+                rows = in_worker("time", work, plugins=plugins, watch=progress.note)
+    except RuntimeError as error:
+        # Accuracies are safe in the store by now; a timing session that broke must not hide them.
+        print(f"warning: the timing session failed, so there are no speeds: {error}", file=sys.stderr)
+        return []
+    store.write_timings(rows)
+    return rows
+
+
+__all__ = ["FINAL", "Outcome", "Study", "run_study"]

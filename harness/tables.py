@@ -1,0 +1,247 @@
+"""Rows as text: a terminal table, Markdown, CSV or JSON. Nothing here computes a result."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from .cells import parse_task, short
+from .statistics import Interval
+from .summary import Finding, Row
+
+UNTUNED_CAPTION = "one learning rate for all, untuned"
+TUNED_CAPTION = "learning rate tuned per cell on validation, on tuning seeds of their own"
+
+
+def caption_of(rows: Sequence[Row], *, tuned: bool) -> list[str]:
+    """What stands above a table of one task: task, protocol, references, and whether rates were tuned."""
+    first = rows[0]
+    task = parse_task(first.task)
+    threads = "1 thread" if first.device == "cpu" else "GPU"
+    lines = [
+        f"task {short('task', first.task)}: {task.grid[0]} x {task.grid[1]} cells, {task.classes} classes;"
+        f" protocol {short('protocol', first.protocol)}; {first.device}, {threads}",
+        UNTUNED_CAPTION if not tuned else TUNED_CAPTION,
+    ]
+    known = {
+        name: next((row.get(key) for row in rows if row.get(key) is not None), None)
+        for name, key in (
+            ("chance", "chance_accuracy"),
+            ("order-blind ceiling", "order_blind_ceiling"),
+            ("position-marginal ceiling", "position_marginal_ceiling"),
+            ("oracle", "oracle_accuracy"),
+        )
+    }
+    references = [f"{name} {value:.3f}" for name, value in known.items() if value is not None]
+    return [*lines, ", ".join(references)] if references else lines
+
+
+def columns_of(rows: Sequence[Row], *, tuned: bool) -> dict[str, list[str]]:
+    """The columns of a table of one task: header to texts."""
+    threshold = next((row.get("threshold_accuracy") for row in rows if row.get("threshold_accuracy")), None)
+    steps = f"steps to {threshold:.2f}" if threshold is not None else "steps to threshold"
+    columns = {
+        "architecture": [short("architecture", row.architecture) for row in rows],
+        "scan": [short("scan", row.scan) for row in rows],
+        "test accuracy": [accuracy_text(row) for row in rows],
+        steps: [steps_text(row) for row in rows],
+        "curve area": [f"{row.area.mean:.3f}" if row.done else "" for row in rows],
+        "train tok/s": [speed_text(row, "train_tokens_per_second") for row in rows],
+        "infer tok/s": [speed_text(row, "forward_tokens_per_second") for row in rows],
+        "param.": [f"{row.parameters:,}" if row.parameters else "" for row in rows],
+        "peak MiB": [f"{row.speed['peak_bytes'] / 2**20:.1f}" if "peak_bytes" in row.speed else "" for row in rows],
+        "kernel": [row.kernel or "" for row in rows],
+    }
+    if tuned:
+        columns["rate"] = [f"{row.learning_rate:g}" if row.learning_rate else "" for row in rows]
+    return columns
+
+
+def accuracy_text(row: Row) -> str:
+    """`0.823 +- 0.021 (n=5)`, with what became of the runs that have no accuracy."""
+    others = [f"{count} {status}" for status, count in row.outcomes.items() if status != "done"]
+    if not row.done:
+        return f"{', '.join(others)}: {row.reason}"
+    text = interval_text(row.accuracy)
+    return f"{text}{'; ' + ', '.join(others) if others else ''}{' stale' if row.stale else ''}"
+
+
+def interval_text(interval: Interval) -> str:
+    """Mean and half width of its 95% interval, and n."""
+    spread = f" ± {interval.half:.3f}" if interval.n > 1 else ""
+    return f"{interval.mean:.3f}{spread} (n={interval.n})"
+
+
+def steps_text(row: Row) -> str:
+    """Median steps to the threshold, and how many runs reached it; `>500` where half or more did not."""
+    if not row.done:
+        return ""
+    runs = sum(row.outcomes.values())
+    median = f"{row.steps_to_threshold:.0f}" if row.steps_to_threshold is not None else f">{row.steps}"
+    return f"{median} ({row.reached}/{runs})"
+
+
+def speed_text(row: Row, name: str) -> str:
+    """Tokens a second, or why there is none."""
+    value = row.speed.get(name)
+    note = row.speed.get("speed_note")
+    if value is None:
+        return note or ""
+    return f"{value:,.0f}" + (f" {note}" if note else "")
+
+
+def groups_of(rows: Sequence[Row]) -> list[list[Row]]:
+    """Rows that share a table: one task, one protocol (apart from a tuned rate), one device."""
+    from .summary import _without_rate
+
+    groups: dict[tuple[str, str, str], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row.task, _without_rate(row.protocol), row.device), []).append(row)
+    return list(groups.values())
+
+
+def finding_lines(findings: Sequence[Finding]) -> list[str]:
+    """The comparisons between scans, the declared primary family first."""
+    lines = []
+    families = (
+        (True, "horizontal against hilbert (declared beforehand; paired by seed, sign-flip test, Holm over"),
+        (False, "other pairs of scans (exploratory; paired by seed, sign-flip test, Holm over"),
+    )
+    for primary, title in families:
+        family = [finding for finding in findings if finding.primary is primary]
+        if family:
+            lines.append(f"{title} {len(family)}):")
+            tasks = {finding.task for finding in family}
+            for finding in family:
+                prefix = f"{short('task', finding.task)}, " if len(tasks) > 1 else ""
+                lines.append(f"  {prefix}{finding.text}")
+    return lines
+
+
+def markdown_table(columns: dict[str, list[str]]) -> str:
+    """A GitHub table."""
+    escape = [[text.replace("|", "\\|") for text in texts] for texts in columns.values()]
+    lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
+    lines += ["| " + " | ".join(cells) + " |" for cells in zip(*escape, strict=True)]
+    return "\n".join(lines)
+
+
+def terminal_table(columns: dict[str, list[str]], *, width: int | None = None) -> str:
+    """A plain table; where it does not fit `width` columns the kernel, then the area goes to lines of their own."""
+    columns = dict(columns)
+    below: list[str] = []
+    for name in ("kernel", "curve area"):
+        if width is None or _table_width(columns) <= width or name not in columns:
+            continue
+        texts = columns.pop(name)
+        pairs = dict.fromkeys(zip(columns["architecture"], texts, strict=True))
+        if name == "kernel":
+            below = [f"  {architecture}: {text}" for architecture, text in pairs if text]
+            below.insert(0, "kernel that ran")
+    widths = {name: max(len(name), *(len(text) for text in texts)) for name, texts in columns.items()}
+    right = {"train tok/s", "infer tok/s", "param.", "peak MiB", "rate", "curve area"}
+
+    def line(texts: Sequence[str]) -> str:
+        cells = [
+            text.rjust(widths[name]) if name in right else text.ljust(widths[name])
+            for name, text in zip(columns, texts, strict=True)
+        ]
+        return "  ".join(cells).rstrip()
+
+    rule = "  ".join("-" * width for width in widths.values())
+    body = [line(texts) for texts in zip(*columns.values(), strict=True)]
+    return "\n".join([line(list(columns)), rule, *body, *below])
+
+
+def _table_width(columns: dict[str, list[str]]) -> int:
+    return sum(max(len(name), *(len(text) for text in texts)) + 2 for name, texts in columns.items()) - 2
+
+
+def flat_rows(rows: Sequence[Row], *, tuned: bool) -> list[dict[str, Any]]:
+    """A dictionary a cell, raw numbers, for CSV and JSON."""
+    return [
+        {
+            "task": row.task,
+            "architecture": row.architecture,
+            "scan": row.scan,
+            "protocol": row.protocol,
+            "device": row.device,
+            "tuned": tuned,
+            "n": row.done,
+            **{status.replace("-", "_"): row.outcomes.get(status, 0) for status in STATUSES[1:]},
+            "reason": row.reason,
+            "test_accuracy": _number(row.accuracy.mean),
+            "test_accuracy_low": _number(row.accuracy.low),
+            "test_accuracy_high": _number(row.accuracy.high),
+            **{
+                name: row.get(name)
+                for name in (
+                    "chance_accuracy", "order_blind_ceiling", "position_marginal_ceiling", "oracle_accuracy",
+                    "threshold_accuracy",
+                )
+            },
+            "steps_to_threshold_median": row.steps_to_threshold,
+            "reached_threshold": row.reached,
+            "curve_area": _number(row.area.mean),
+            **{
+                name: row.speed.get(name)
+                for name in (
+                    "train_tokens_per_second", "forward_tokens_per_second", "step_seconds", "forward_seconds",
+                    "permutation_seconds", "peak_bytes", "relative_error", "speed_note",
+                )
+            },
+            "learning_rate": row.learning_rate,
+            "parameters": row.parameters,
+            "kernel": row.kernel,
+            "stale": row.stale,
+        }
+        for row in rows
+    ]  # fmt: skip
+
+
+STATUSES = ("done", "diverged", "unsupported", "out-of-memory", "failed")
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def render(
+    rows: Sequence[Row], findings: Sequence[Finding], *, form: str, tuned: bool, width: int | None = None
+) -> str:
+    """The whole answer to a run in one of the four formats."""
+    if form == "json":
+        return json.dumps({"cells": flat_rows(rows, tuned=tuned), "findings": [f.text for f in findings]}, indent=1)
+    if form == "csv":
+        flat = flat_rows(rows, tuned=tuned)
+        text = io.StringIO()
+        writer = csv.DictWriter(text, fieldnames=list(flat[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(flat)
+        return text.getvalue().rstrip("\n")
+    parts = []
+    for group in groups_of(rows):
+        columns = columns_of(group, tuned=tuned)
+        captions = caption_of(group, tuned=tuned)
+        if form == "markdown":
+            parts += ["  \n".join(captions), markdown_table(columns)]
+        else:
+            parts.append("\n".join([*captions, "", terminal_table(columns, width=width)]))
+    if findings:
+        lines = finding_lines(findings)
+        parts.append("\n".join(_as_list(lines) if form == "markdown" else lines))
+    return "\n\n".join(parts)
+
+
+def _as_list(lines: Sequence[str]) -> list[str]:
+    result: list[str] = []
+    for line in lines:
+        item = line.startswith("  ")
+        if result and item != result[-1].startswith("- "):
+            result.append("")
+        result.append(f"- {line.strip()}" if item else line)
+    return result

@@ -1,0 +1,132 @@
+"""The training loop of the standard protocol, and what is read off it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from .data import Data, Evaluation
+from .errors import Diverged
+from .model import StandardModel
+from .protocols.standard import Standard
+
+EXPLODED = 1e4
+"""A training loss beyond this has left the numbers, finite or not."""
+
+Progress = Callable[[int, float, float | None], None]
+"""(step, training loss, last validation accuracy) after every optimizer step."""
+
+
+@dataclass
+class Curve:
+    """Validation accuracy over training: the steps at which it was taken, and the values."""
+
+    steps: list[int] = field(default_factory=list)
+    accuracy: list[float] = field(default_factory=list)
+    loss: list[float] = field(default_factory=list)
+    train_loss: list[float] = field(default_factory=list)
+
+    def steps_to(self, accuracy: float) -> int | None:
+        """The first step at which validation accuracy had reached `accuracy`, or None: censored."""
+        return next((step for step, value in zip(self.steps, self.accuracy, strict=True) if value >= accuracy), None)
+
+    @property
+    def area(self) -> float:
+        """Mean validation accuracy over training: the trapezoid area under the curve over the number of steps."""
+        span = self.steps[-1] - self.steps[0]
+        if span == 0:
+            return self.accuracy[-1]
+        points = list(zip(self.steps, self.accuracy, strict=True))
+        return sum((b - a) * (u + v) / 2 for (a, u), (b, v) in zip(points, points[1:], strict=False)) / span
+
+
+def train(model: StandardModel, data: Data, protocol: Standard, progress: Progress) -> Curve:
+    """Train with AdamW on cross-entropy and return the validation curve, step 0 included.
+
+    Raises:
+        Diverged: the loss is not finite or has exploded.
+    """
+    optimizer = make_optimizer(model, protocol)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_at(step, protocol))
+    validation = data.evaluation("validation", protocol.validation_samples)
+    curve = Curve()
+    train_loss = math.nan
+
+    def validate(step: int) -> None:
+        accuracy, loss = evaluate(model, validation)
+        for values, value in (
+            (curve.steps, step),
+            (curve.accuracy, accuracy),
+            (curve.loss, loss),
+            (curve.train_loss, train_loss),
+        ):
+            values.append(value)  # type: ignore[arg-type]
+
+    validate(0)
+    batches = data.train_batches(count=protocol.train_count, batch_size=protocol.batch_size, steps=protocol.steps)
+    for step, (tokens, target, mask) in enumerate(batches, start=1):
+        train_loss = train_step(model, optimizer, protocol, tokens, target, mask).item()
+        schedule.step()
+        if not math.isfinite(train_loss) or train_loss > EXPLODED:
+            raise Diverged(step, train_loss)
+        if step % protocol.evaluate_every == 0 or step == protocol.steps:
+            validate(step)
+        progress(step, train_loss, curve.accuracy[-1])
+    return curve
+
+
+def make_optimizer(model: nn.Module, protocol: Standard) -> torch.optim.AdamW:
+    """AdamW; matrices decay, vectors and biases do not, nor does what a module marks with `_no_weight_decay`."""
+    decayed, kept = [], []
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            keep = parameter.ndim < 2 or getattr(parameter, "_no_weight_decay", False)
+            (kept if keep else decayed).append(parameter)
+    groups = [{"params": decayed, "weight_decay": protocol.weight_decay}, {"params": kept, "weight_decay": 0.0}]
+    return torch.optim.AdamW([g for g in groups if g["params"]], lr=protocol.learning_rate)
+
+
+def rate_at(step: int, protocol: Standard) -> float:
+    """The factor on the learning rate: warm-up over a twentieth of the steps, then constant or cosine to zero."""
+    warmup = max(1, protocol.steps // 20)
+    if step < warmup:
+        return (step + 1) / warmup
+    if protocol.schedule == "constant":
+        return 1.0
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, protocol.steps - warmup))))
+
+
+def train_step(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    protocol: Standard,
+    tokens: torch.Tensor,
+    target: torch.Tensor,
+    mask: torch.Tensor | None,
+) -> torch.Tensor:
+    """Forward, backward, clip, step; returns the loss. The timing session measures this very function."""
+    loss = functional.cross_entropy(model(tokens, mask), target)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    nn.utils.clip_grad_norm_(model.parameters(), protocol.clip)
+    optimizer.step()
+    return loss.detach()
+
+
+@torch.no_grad()
+def evaluate(model: nn.Module, split: Evaluation) -> tuple[float, float]:
+    """Accuracy and mean cross-entropy over a split."""
+    model.eval()
+    correct, loss, count = 0, 0.0, 0
+    for tokens, target, mask in split:
+        scores = model(tokens, mask)
+        correct += int((scores.argmax(-1) == target).sum())
+        loss += float(functional.cross_entropy(scores, target, reduction="sum"))
+        count += len(target)
+    model.train()
+    return correct / count, loss / count

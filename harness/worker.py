@@ -1,0 +1,56 @@
+"""A worker process: takes runs or a timing session over a pipe and reports what comes of them.
+
+It is started as `python -m harness.worker` and not by multiprocessing, so that it does not re-import the caller's
+script, and so that allocator and thread settings reach it before Python starts.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from multiprocessing.connection import Connection
+
+from .registry import load_plugin
+
+REPORT_SECONDS = 0.2
+
+
+def main() -> None:
+    """Serve until the driver hangs up."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to handle
+    driver = Connection(int(os.environ.pop("HARNESS_WORKER_PIPE")))
+    sys.path[:], plugins = driver.recv()
+    for plugin in plugins:
+        load_plugin(plugin)
+    while True:
+        kind, work = driver.recv()
+        if kind == "run":
+            driver.send(("result", _run(work, driver)))
+        else:
+            from .measure import timing_session
+
+            driver.send(("result", timing_session(**work, watch=lambda text: driver.send(("progress", text)))))
+
+
+def _run(run, driver: Connection):
+    from .execute import execute
+
+    last = 0.0
+
+    def report(step: int, steps: int, loss: float, accuracy: float | None) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= REPORT_SECONDS or step == steps:
+            last = now
+            driver.send(("progress", (step, steps, loss, accuracy)))
+
+    return execute(run, report)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        sys.exit(0)  # the driver hung up

@@ -1,0 +1,190 @@
+"""Which architecture under which scan order learns, generalizes and runs faster: tables and figures from records.
+
+Knows records only: what it shows can be made again from the store, on any machine.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from harness.cells import short
+from harness.record import Record
+from harness.summary import Row, findings_of, mixtures, rows_of
+from harness.tables import caption_of, columns_of, finding_lines, groups_of, markdown_table
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#F0E442")
+"""Okabe and Ito's palette: told apart by colour-blind readers too."""
+
+
+def write_report(records: Sequence[Record], timings: Sequence[dict[str, Any]], path: Path, *, store: str) -> list[Path]:
+    """Write a Markdown page and its PNG figures (`<page>-<n>-accuracy.png`, `...-curves.png`, `...-speed.png`).
+
+    Returns:
+        the figures' paths.
+    """
+    rows = rows_of(records, timings)
+    findings = findings_of(rows)
+    figures: list[Path] = []
+    lines = ["# Scan orders and architectures", ""]
+    lines += [f"From `{store}` by `python -m harness report {store} -o {path.name}`, {date.today().isoformat()}.", ""]
+    for number, group in enumerate(groups_of(rows), start=1):
+        tuned = any(record["selection"] != "untuned" for row in group for record in row.records)
+        lines += [f"## {number}. {short('task', group[0].task)}", ""]
+        lines += ["  \n".join(caption_of(group, tuned=tuned)), ""]
+        lines += [markdown_table(columns_of(group, tuned=tuned)), ""]
+        lines += [
+            "Test accuracy: mean over seeds with a 95% t interval. Steps: median over seeds, and how many reached it"
+            " (`>` where half did not within the budget). Throughput counts cells, not route steps.",
+            "",
+        ]
+        for name, draw in (("accuracy", _draw_accuracy), ("curves", _draw_curves), ("speed", _draw_speed)):
+            file = path.with_name(f"{path.stem}-{number}-{name}.png")
+            if draw(group, file):
+                figures.append(file)
+                lines += [f"![{name}]({file.name})", ""]
+        local = [finding for finding in findings if finding.task == group[0].task]
+        for line in finding_lines(local):
+            lines += [f"- {line.strip()}"] if line.startswith("  ") else ["", line, ""]
+        lines.append("")
+    lines += _provenance(records)
+    path.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+    return figures
+
+
+def _provenance(records: Sequence[Record]) -> list[str]:
+    statuses = Counter(record["status"] for record in records)
+    lines = ["## Outcomes and provenance", ""]
+    lines += [f"- runs: {', '.join(f'{count} {status}' for status, count in statuses.items())}"]
+    for record in records:
+        if record["status"] != "done":
+            label = f"{short('architecture', record['architecture'])}, {short('scan', record['scan'])}"
+            lines.append(f"- {record['status']}: {label}, seed {record['seed']} ({record['key']}): {record['reason']}")
+    for name in ("machine", "torch_version", "mamba_ssm_version", "numpy_version", "python_version", "commit"):
+        values = sorted({str(record.get(name)) for record in records})
+        lines.append(f"- {name.replace('_', ' ')}: {', '.join(values)}")
+    seeds = sorted({record["seed"] for record in records})
+    lines.append(f"- seeds: {', '.join(map(str, seeds))}; runs made {min(r['started_at'] for r in records)[:10]}")
+    lines += [f"- warning: {warning}" for warning in mixtures(records)]
+    lines.append("- any run again: `python -m harness rerun KEY --store STORE` (keys: `python -m harness export`)")
+    return lines
+
+
+def _figure(width: float, height: float):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _names(rows: Sequence[Row]) -> tuple[list[str], list[str]]:
+    return list(dict.fromkeys(row.architecture for row in rows)), list(dict.fromkeys(row.scan for row in rows))
+
+
+def _draw_accuracy(rows: Sequence[Row], path: Path) -> bool:
+    """Mean test accuracy with its interval, and every seed as a dot: a line an architecture, a colour a scan."""
+    shown = [row for row in rows if row.done]
+    if not shown:
+        return False
+    architectures, scans = _names(shown)
+    figure = _figure(7.5, 0.9 + 0.32 * len(architectures) * max(1.4, len(scans)) * 0.75)
+    axis = figure.subplots()
+    for row in shown:
+        offset = (scans.index(row.scan) - (len(scans) - 1) / 2) * 0.8 / max(1, len(scans))
+        y = architectures.index(row.architecture) + offset
+        colour = COLOURS[scans.index(row.scan) % len(COLOURS)]
+        scores = [record["test_accuracy"] for record in row.records if record["status"] == "done"]
+        axis.plot(scores, [y] * len(scores), ".", color=colour, alpha=0.35, markersize=5)
+        half = row.accuracy.half
+        error = None if math.isnan(half) else [half]
+        axis.errorbar([row.accuracy.mean], [y], xerr=error, fmt="o", color=colour, markersize=4.5, capsize=2.5)
+    for index, scan in enumerate(scans):
+        axis.plot([], [], "o", color=COLOURS[index % len(COLOURS)], label=short("scan", scan))
+    for value, name, style in (
+        (shown[0].get("chance_accuracy"), "chance", ":"),
+        (shown[0].get("order_blind_ceiling"), "order-blind ceiling", "--"),
+        (shown[0].get("position_marginal_ceiling"), "position-marginal ceiling", "-."),
+    ):
+        if value is not None:
+            axis.axvline(value, color="#666666", linestyle=style, linewidth=0.9, label=name)
+    axis.set_yticks(range(len(architectures)), [short("architecture", name) for name in architectures])
+    axis.invert_yaxis()
+    axis.set_xlabel("test accuracy (mean, 95% t interval; dots: seeds)")
+    axis.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+    axis.grid(axis="x", alpha=0.25)
+    figure.savefig(path)
+    return True
+
+
+def _draw_curves(rows: Sequence[Row], path: Path) -> bool:
+    """Mean validation accuracy over training, the band between the worst and the best seed: a panel a scan."""
+    shown = [row for row in rows if row.done]
+    if not shown:
+        return False
+    architectures, scans = _names(shown)
+    across = min(3, len(scans))
+    down = -(-len(scans) // across)
+    figure = _figure(3.6 * across + 1.9, 2.7 * down + 0.3)
+    panels = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True)
+    for axis in panels.flat[len(scans) :]:
+        axis.set_visible(False)
+    for row in shown:
+        axis = panels.flat[scans.index(row.scan)]
+        curves = [record["curve"] for record in row.records if record["status"] == "done"]
+        steps = curves[0]["step"]
+        values = [curve["validation_accuracy"] for curve in curves if curve["step"] == steps]
+        columns = list(zip(*values, strict=True))
+        colour = COLOURS[architectures.index(row.architecture) % len(COLOURS)]
+        label = short("architecture", row.architecture)
+        axis.plot(steps, [sum(column) / len(column) for column in columns], color=colour, label=label, linewidth=1.4)
+        low, high = [min(column) for column in columns], [max(column) for column in columns]
+        axis.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
+    for index, scan in enumerate(scans):
+        axis = panels.flat[index]
+        axis.set_title(short("scan", scan), fontsize=9)
+        axis.axhline(shown[0].get("chance_accuracy"), color="#666666", linestyle=":", linewidth=0.9)
+        axis.grid(alpha=0.25)
+        axis.set_xlabel("step")
+    panels.flat[0].set_ylabel("validation accuracy")
+    handles, labels = panels.flat[0].get_legend_handles_labels()
+    figure.legend(handles, labels, fontsize=7, loc="outside right upper", frameon=False)
+    figure.savefig(path)
+    return True
+
+
+def _draw_speed(rows: Sequence[Row], path: Path) -> bool:
+    """Accuracy against training throughput: up and to the right is better."""
+    shown = [row for row in rows if row.done and row.speed.get("train_tokens_per_second")]
+    if not shown:
+        return False
+    architectures, scans = _names(shown)
+    markers = "osD^vP*X<>"
+    figure = _figure(7.0, 3.6)
+    axis = figure.subplots()
+    for row in shown:
+        axis.errorbar(
+            [row.speed["train_tokens_per_second"]],
+            [row.accuracy.mean],
+            yerr=None if math.isnan(row.accuracy.half) else [row.accuracy.half],
+            fmt=markers[scans.index(row.scan) % len(markers)],
+            color=COLOURS[architectures.index(row.architecture) % len(COLOURS)],
+            markersize=5,
+            capsize=2,
+        )
+    for index, name in enumerate(architectures):
+        axis.plot([], [], "o", color=COLOURS[index % len(COLOURS)], label=short("architecture", name))
+    for index, scan in enumerate(scans):
+        axis.plot([], [], markers[index % len(markers)], color="#444444", label=short("scan", scan))
+    axis.set_xscale("log")
+    axis.set_xlabel("training throughput, tokens (cells) a second, one session")
+    axis.set_ylabel("test accuracy")
+    axis.grid(alpha=0.25, which="both")
+    axis.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+    figure.savefig(path)
+    return True

@@ -1,0 +1,20 @@
+"""The four-way scan of VMamba."""
+
+from __future__ import annotations
+
+from harness.contracts import Scan
+from harness.registry import scans
+from harness.routing import reversed_order
+
+from .horizontal import rows
+from .vertical import columns
+
+
+@scans.register("cross", version=1)
+def cross() -> Scan:
+    """Rows, columns, and both backwards, each with a mixer of its own; the outputs are summed.
+
+    Source: Y. Liu et al., "VMamba: Visual state space model", arXiv 2401.10166 (SS2D, cross-scan and cross-merge).
+    """
+    orders = (rows, columns, reversed_order(rows), reversed_order(columns))
+    return Scan(orders=orders, merge="sum", own_parameters=True)

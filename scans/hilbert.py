@@ -1,0 +1,56 @@
+"""Hilbert's curve, on every rectangle, and Moore's closed variant of it."""
+
+from __future__ import annotations
+
+from itertools import chain
+
+import numpy as np
+
+from harness.contracts import Scan
+from harness.registry import scans
+
+from ._fits import side_level
+from ._gilbert import walk
+
+
+def hilbert_order(height: int, width: int) -> np.ndarray:
+    """int64 [cells]: from the top-left corner along the longer side (the top one on squares)."""
+    if width >= height:
+        runs = walk(0, 1, width, width, height)
+    else:
+        runs = walk(0, width, height, 1, width)
+    return np.fromiter(chain.from_iterable(runs), dtype=np.int64, count=height * width)
+
+
+def moore_order(height: int, width: int) -> np.ndarray:
+    """int64 [cells]: two Hilbert curves down the left half, two up the right half, so the end meets the start."""
+    if side_level(height, width, base=2, name="moore") == 0:
+        return np.zeros(1, dtype=np.int64)
+    half = width // 2
+    up, down, left, right = -width, width, -1, 1
+    starts = [(0, half - 1, down, left), (half, half - 1, down, left)]
+    starts += [(height - 1, half, up, right), (half - 1, half, up, right)]
+    runs = [walk(row * width + column, along, half, across, half) for row, column, along, across in starts]
+    return np.fromiter(chain.from_iterable(chain(*runs)), dtype=np.int64, count=height * width)
+
+
+@scans.register("hilbert", version=1)
+def hilbert() -> Scan:
+    """Hilbert's curve; its generalization on rectangles that are no square of side 2^k.
+
+    Every step goes to one of the eight cells around, on any grid: at most one step is diagonal, and only where the
+    longer side is odd and the shorter one even. Cutting the next square of side 2^k down to the grid would leave
+    jumps. On a 2 x 3 grid: 0 3 4 5 2 1.
+
+    Source: D. Hilbert, Mathematische Annalen 38 (1891); J. Cerveny, github.com/jakubcerveny/gilbert (2018).
+    """
+    return Scan(orders=(hilbert_order,))
+
+
+@scans.register("moore", version=1)
+def moore() -> Scan:
+    """The closed Hilbert curve: its last cell is next to its first. Squares of side 2^k only.
+
+    Source: E. H. Moore, "On certain crinkly curves", Transactions of the AMS 1 (1900).
+    """
+    return Scan(orders=(moore_order,))

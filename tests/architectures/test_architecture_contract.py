@@ -1,0 +1,170 @@
+"""What every registered architecture owes the harness, and its variants too."""
+
+import pytest
+import torch
+
+from harness.mixer import Mixer
+from harness.registry import architectures
+
+VARIANTS = [
+    "gated-ssm:projection=shared",
+    "gated-ssm:projection=gaussian,normalized=false",
+    "gated-ssm:projection=identity,train_projections=true",
+    "gated-ssm:projection=shared,train_projections=true",
+    "gated-ssm:projection=gaussian,train_projections=true",
+    "ungated-ssm:gate=0.1",
+    "ungated-ssm:projection=gaussian,train_projections=true",
+    "mamba:state=3,conv=2,expand=1",
+    "global-attention:causal=true",
+    "global-attention:positions=learned",
+    "global-attention:positions=sinusoidal",
+    "global-attention:positions=rotary",
+    "global-attention:positions=2d",
+    "global-attention:heads=1,causal=true,positions=rotary",
+    "local-attention:causal=true",
+    "local-attention:window=1",
+    "local-attention:window=20",
+    "local-attention:positions=rotary",
+    "local-attention:positions=2d,causal=true",
+]
+SPECS = architectures.names() + VARIANTS
+each_spec = pytest.mark.parametrize("spec", SPECS)
+WIDTH = 16
+
+
+def tokens(batch, length, dtype=torch.float64, seed=1):
+    x = torch.randn(batch, length, WIDTH, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return x.to(dtype)
+
+
+def places(length):
+    step = torch.arange(length)
+    return torch.stack([step // 8, step % 8], dim=-1)[None]
+
+
+def outputs_and_gradients(mixer, run, x, mask=None):
+    """The outputs at real steps, and the gradients of a fixed random function of them."""
+    mixer.zero_grad()
+    x = x.clone().requires_grad_()
+    y = run(x, mask, places(x.shape[1]))
+    if mask is not None:
+        y = y[mask]
+    direction = torch.randn(y.shape, generator=torch.Generator().manual_seed(5), dtype=torch.float64).to(y.dtype)
+    (y * direction).sum().backward()
+    named = {name: parameter.grad for name, parameter in mixer.named_parameters() if parameter.requires_grad}
+    return {"y": y.detach(), "x": x.grad, **named}
+
+
+@each_spec
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+@pytest.mark.parametrize("batch, length", [(1, 1), (1, 7), (3, 33)])
+def test_keeps_the_shape_and_gives_finite_outputs_and_gradients(build, spec, dtype, batch, length):
+    mixer = build(spec, dtype=dtype)
+    assert isinstance(mixer, Mixer)
+    results = outputs_and_gradients(mixer, mixer, tokens(batch, length, dtype))
+    assert results["y"].shape == (batch, length, WIDTH) and results["y"].dtype == dtype
+    assert all(result.isfinite().all() for result in results.values())
+
+
+@each_spec
+def test_gradients_reach_every_trainable_parameter(build, spec):
+    mixer = build(spec, length=33)
+    results = outputs_and_gradients(mixer, mixer, tokens(3, 33))
+    assert [name for name, gradient in results.items() if not gradient.abs().max() > 0] == []
+
+
+@each_spec
+def test_one_seed_gives_one_mixer_and_leaves_the_global_generator_alone(build, spec):
+    x = tokens(2, 12)
+    before = torch.get_rng_state()
+    first, second, other = build(spec, seed=3), build(spec, seed=3), build(spec, seed=4)
+    again = [mixer(x, None, places(12)) for mixer in (first, second, other)]
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(again[0], again[1])
+    drawn = [*first.parameters(), *first.buffers()]
+    same = [torch.equal(a, b) for a, b in zip(drawn, [*other.parameters(), *other.buffers()], strict=True)]
+    constant = (
+        spec in ("gated-ssm", "ungated-ssm", "ungated-ssm:gate=0.1", "mean-pool") or "projection=identity" in spec
+    )
+    assert all(same) == constant
+
+
+@each_spec
+def test_causal_exactly_where_claimed(build, spec):
+    mixer = build(spec, perturbed=True)
+    x = tokens(2, 33)
+    changed = x.clone()
+    changed[:, 20:] += 1
+    moved = (mixer(x, None, places(33)) - mixer(changed, None, places(33)))[:, :20].abs().max()
+    assert moved < 1e-12 if mixer.causal else moved > 1e-6
+
+
+@each_spec
+def test_order_blind_exactly_where_claimed(build, spec):
+    mixer = build(spec, perturbed=True)
+    x = tokens(2, 33)
+    order = torch.randperm(33, generator=torch.Generator().manual_seed(2))
+    y, permuted = mixer(x, None, places(33)), mixer(x[:, order], None, places(33))
+    moved = (y[:, order] - permuted).abs().max() / y.abs().max()
+    assert moved < 1e-12 if mixer.order_blind else moved > 1e-3
+
+
+@each_spec
+@pytest.mark.parametrize("padding, garbage", [(1, 1e30), (24, float("inf")), (110, float("nan"))])
+def test_right_padding_changes_no_real_step_and_no_gradient(build, spec, padding, garbage):
+    mixer = build(spec, perturbed=True)
+    x = tokens(2, 9)
+    padded = torch.cat([x, torch.full((2, padding, WIDTH), garbage, dtype=x.dtype)], dim=1)
+    mask = (torch.arange(9 + padding) < 9).expand(2, -1)
+    bare = outputs_and_gradients(mixer, mixer, x)
+    results = outputs_and_gradients(mixer, mixer, padded, mask)
+    results["y"] = results["y"].unflatten(0, (2, 9))
+    assert results["x"][:, 9:].abs().max() == 0
+    results["x"] = results["x"][:, :9]
+    for name, expected in bare.items():
+        torch.testing.assert_close(results[name], expected, rtol=1e-9, atol=1e-11, msg=f"{name} changed")
+
+
+@each_spec
+@pytest.mark.parametrize("length", [9, 130])
+def test_a_row_of_padding_only_gives_no_nan(build, spec, length):
+    mixer = build(spec)
+    mask = torch.arange(length) < torch.tensor([[length], [0], [3]])
+    x = tokens(3, length).requires_grad_()
+    y = mixer(x, mask, places(length))
+    y.sum().backward()  # over padded outputs too: a NaN among them would spread
+    assert y.isfinite().all() and x.grad.isfinite().all()
+    assert all(p.grad.isfinite().all() for p in mixer.parameters() if p.requires_grad)
+
+
+@each_spec
+@pytest.mark.parametrize("length", [1, 7, 33, 130])
+@pytest.mark.parametrize("masked", [False, True], ids=["full", "masked"])
+def test_the_fast_path_is_the_reference_in_float64(build, spec, length, masked):
+    mixer = build(spec, perturbed=True)
+    mask = torch.arange(length) < torch.tensor([[length], [(length + 1) // 2]]) if masked else None
+    x = tokens(2, length)
+    fast = outputs_and_gradients(mixer, mixer, x, mask)
+    plain = outputs_and_gradients(mixer, mixer.reference, x, mask)
+    for name, expected in plain.items():
+        # mamba-ssm rounds these to float32 whatever the dtype, and their gradients with them.
+        rtol = 1e-6 if name.endswith((".A_log", ".D", ".dt_proj.bias")) else 1e-9
+        torch.testing.assert_close(fast[name], expected, rtol=rtol, atol=1e-10, msg=f"{name} differs")
+
+
+@each_spec
+@pytest.mark.parametrize("length", [33, 130])
+def test_float32_stays_near_the_float64_reference(build, spec, length):
+    mixer = build(spec, perturbed=True)
+    expected = mixer.reference(tokens(2, length), None, places(length))
+    y = mixer.float()(tokens(2, length, torch.float32), None, places(length))
+    assert (y.double() - expected).abs().max() < 1e-4 * expected.abs().max()
+
+
+@each_spec
+def test_the_kernel_is_named_as_package_version_and_path(build, spec):
+    mixer = build(spec)
+    mixer(tokens(1, 5), None, places(5))
+    package, _, rest = mixer.kernel.partition(" ")
+    version, slash, path = rest.partition("/")
+    assert package and version and slash and path and path != "not run"

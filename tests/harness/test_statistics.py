@@ -1,0 +1,88 @@
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from harness.statistics import (
+    compare,
+    correct,
+    detectable_effect,
+    holm,
+    mean_interval,
+    sign_flip_p,
+    smallest_p,
+)
+
+
+def test_the_interval_is_scipys_t_interval():
+    values = [0.81, 0.84, 0.79, 0.9, 0.86]
+    interval = mean_interval(values)
+    low, high = stats.t.interval(0.95, len(values) - 1, loc=np.mean(values), scale=stats.sem(values))
+    assert (interval.low, interval.high) == pytest.approx((low, high))
+    assert interval.n == 5
+
+
+def test_one_value_has_no_interval_and_none_no_mean():
+    assert math.isnan(mean_interval([0.5]).low)
+    assert math.isnan(mean_interval([]).mean)
+
+
+def test_the_interval_covers_the_truth_as_often_as_it_says():
+    draw = np.random.default_rng(0)
+    covered = 0
+    for _ in range(2000):
+        interval = mean_interval(draw.normal(0.3, 1.0, size=5).tolist())
+        covered += interval.low <= 0.3 <= interval.high
+    assert 0.935 < covered / 2000 < 0.965
+
+
+def test_the_sign_flip_test_is_scipys_permutation_test():
+    draw = np.random.default_rng(1)
+    d = draw.normal(0.4, 1.0, size=9)
+    expected = stats.permutation_test((d,), np.mean, permutation_type="samples", n_resamples=np.inf).pvalue
+    assert sign_flip_p(d.tolist()) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("n", "p"), [(5, 0.0625), (10, 0.001953125)])
+def test_the_smallest_p_is_what_the_test_reaches_when_all_differences_agree(n, p):
+    assert smallest_p(n) == p
+    assert sign_flip_p([0.1 + 0.01 * i for i in range(n)]) == p
+
+
+def test_many_pairs_are_sampled_and_agree_with_the_t_test():
+    d = np.random.default_rng(2).normal(0.25, 1.0, size=60)
+    assert sign_flip_p(d.tolist()) == pytest.approx(stats.ttest_1samp(d, 0).pvalue, abs=0.01)
+
+
+def test_holm_by_hand():
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.5, 0.9]) == pytest.approx([1.0, 1.0])
+
+
+def test_the_detectable_effect_is_found_with_the_power_it_states():
+    effect = detectable_effect(deviation=1.0, n=12, level=0.05)
+    draw = np.random.default_rng(3)
+    found = [stats.ttest_1samp(draw.normal(effect, 1.0, size=12), 0).pvalue <= 0.05 for _ in range(3000)]
+    assert np.mean(found) == pytest.approx(0.8, abs=0.03)
+
+
+def test_too_few_seeds_are_undecidable_and_never_no_difference():
+    comparison = compare([0.5] * 5, [0.9, 0.91, 0.92, 0.93, 0.94])
+    assert comparison.verdict.startswith("undecidable at n=5")
+    family = correct([compare([0.5] * 7, [0.9 + 0.01 * i for i in range(7)])] * 5)
+    assert all("undecidable" in member.verdict for member in family)  # 5 x 2/128 is beyond .05
+
+
+def test_a_clear_difference_and_none_are_told_apart():
+    draw = np.random.default_rng(4)
+    base = draw.normal(0.7, 0.02, size=10)
+    assert compare(base.tolist(), (base + 0.1).tolist()).verdict.startswith("difference")
+    verdict = compare(base.tolist(), (base + draw.normal(0, 0.02, size=10)).tolist()).verdict
+    assert verdict.startswith("no difference seen")
+    assert "would be missed" in verdict
+
+
+def test_scores_are_paired_by_position():
+    a = [0.1, 0.5, 0.9, 0.3, 0.7, 0.2, 0.8, 0.4]
+    assert compare(a, [x + 0.05 for x in a]).effect.half == pytest.approx(0, abs=1e-12)

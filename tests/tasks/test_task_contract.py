@@ -1,0 +1,90 @@
+"""What every registered task owes the harness, whoever wrote it."""
+
+import numpy as np
+import pytest
+
+from harness.ceilings import ceilings
+from harness.registry import tasks
+
+SPLITS = ("train", "validation", "test")
+entries = pytest.mark.parametrize("entry", list(tasks), ids=lambda entry: entry.name)
+
+
+def default(entry):
+    return entry.create(entry.resolve({}))
+
+
+@entries
+def test_a_batch_has_the_declared_shapes_and_types(entry):
+    task = default(entry)
+    samples = task.sample("train", 12, 3)
+    batch = samples.batch(np.arange(12))
+    assert len(samples) == 12
+    assert batch.tokens.shape == (12, task.cells, task.features)
+    assert batch.tokens.dtype == np.float32
+    assert batch.target.shape == (12,)
+    assert batch.target.dtype == samples.target.dtype == np.int64
+    assert np.isfinite(batch.tokens).all()
+    assert batch.target.min() >= 0 and batch.target.max() < task.classes
+    if batch.mask is not None:
+        assert batch.mask.shape == (12, task.cells) and batch.mask.dtype == bool
+    if samples.patterns is not None:
+        assert samples.patterns.shape == (12, task.cells)
+        assert np.issubdtype(samples.patterns.dtype, np.integer)
+
+
+@entries
+def test_equal_seeds_give_equal_samples_and_other_seeds_and_splits_do_not(entry):
+    first, again = (default(entry).sample("train", 20, 3).batch(np.arange(20)) for _ in range(2))
+    assert np.array_equal(first.tokens, again.tokens) and np.array_equal(first.target, again.target)
+    draws = [default(entry).sample(split, 20, 3) for split in SPLITS] + [default(entry).sample("train", 20, 4)]
+    tokens = [draw.batch(np.arange(20)).tokens for draw in draws]
+    for one in range(len(tokens)):
+        for other in range(one):
+            assert not np.array_equal(tokens[one], tokens[other])
+
+
+@entries
+def test_a_sample_looks_the_same_in_any_batch_and_in_any_larger_draw(entry):
+    task = default(entry)
+    samples = task.sample("train", 40, 3)
+    whole = samples.batch(np.arange(40))
+    picked = np.array([7, 39, 0, 7])
+    some = samples.batch(picked)
+    assert np.array_equal(some.tokens, whole.tokens[picked])
+    assert np.array_equal(some.target, whole.target[picked])
+    larger = task.sample("train", 1500, 3).batch(np.arange(40))
+    assert np.array_equal(larger.tokens, whole.tokens) and np.array_equal(larger.target, whole.target)
+
+
+@entries
+def test_classes_are_balanced_in_random_order(entry):
+    task = default(entry)
+    for count in (40, 3000):
+        target = task.sample("train", count, 3).target
+        frequencies = np.bincount(target, minlength=task.classes)
+        assert (np.abs(frequencies - count / task.classes) < 1).all()
+    repeats = np.mean(target[1:] == target[:-1])
+    assert 0.05 < repeats < 0.95
+
+
+@entries
+def test_noise_is_new_in_every_sample(entry):
+    task = default(entry)
+    samples = task.sample("train", 200, 3)
+    if samples.patterns is None:
+        pytest.skip("a task without patterns need not have noise")
+    tokens = samples.batch(np.arange(200)).tokens
+    assert len(np.unique(tokens[:, 0, 0])) == 200
+
+
+@entries
+def test_the_ceilings_hold_what_the_task_claims(entry):
+    task = default(entry)
+    found = ceilings(task, count=20_000)
+    for accuracy in (found.order_blind, found.position_marginal, found.oracle):
+        assert accuracy is None or 0 <= accuracy.value <= 1
+    if task.tests_locality:
+        assert found.order_blind is not None and abs(found.order_blind.value - task.chance) < 0.02
+        assert found.position_marginal is not None and abs(found.position_marginal.value - task.chance) < 0.02
+        assert found.oracle is not None and found.oracle.value > 0.95
