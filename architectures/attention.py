@@ -51,7 +51,8 @@ def local_attention(
     Source: as global-attention, with keys limited to |i - j| <= window (arXiv 2004.05150, section 3.1). Not
     order-blind: which steps are near is the scan's doing.
 
-    window: how many steps away a step sees, on both sides.
+    window: how many steps away a step sees, on both sides. One that spans the whole sequence is global attention, and
+        without positions as order-blind.
     heads: attention heads; must divide the width.
     causal: of those, itself and the earlier ones only.
     positions: as for global-attention.

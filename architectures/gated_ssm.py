@@ -17,8 +17,8 @@ def gated_ssm(
     width: int,
     generator: torch.Generator,
     projection: Literal["identity", "shared", "gaussian"] = "identity",
-    train_projections: bool = False,
-    normalized: bool = True,
+    train_projections: bool = True,
+    normalized: bool = False,
 ) -> Mixer:
     """Simplified gated state space model, the block that the theory of Mamba's training is about.
 
@@ -28,9 +28,11 @@ def gated_ssm(
 
     projection: W_B and W_C are the identity, one Gaussian matrix for both (shared), or one each (gaussian); entries
         have variance 1 / width.
-    train_projections: train W_B and W_C too.
-    normalized: divide the scores by the width, because the standard frame's tokens have norm sqrt(width) where the
-        paper's have norm 1; false is the bare formula, for the paper's own protocol.
+    train_projections: train W_B and W_C too; false is the setting of the paper's analysis, in which they stay put.
+        With the identity kept, tokens of the standard frame speak to each other only through the embedding, and one
+        block hardly learns locality2d in the default budget.
+    normalized: divide the scores by the width, so that a token of the standard frame, of norm sqrt(width), meets itself
+        with score 1 as the paper's unit tokens do; false is the bare formula.
     """
     from .mixers.gated_ssm import GatedSSM
 
@@ -43,15 +45,15 @@ def ungated_ssm(
     generator: torch.Generator,
     gate: Annotated[float, Range(0.001, 0.999)] = 0.5,
     projection: Literal["identity", "shared", "gaussian"] = "identity",
-    train_projections: bool = False,
-    normalized: bool = True,
+    train_projections: bool = True,
+    normalized: bool = False,
 ) -> Mixer:
     """Simplified state space model without its gate: gated-ssm with Delta fixed.
 
     Source: arXiv 2602.12499, the ablation of Eqs. 2-5 in which Delta does not depend on the token.
 
     gate: sigmoid(u) at every step; 0.5 is where gated-ssm starts.
-    projection, train_projections, normalized: as for gated-ssm. Without train_projections it has no parameters.
+    projection, train_projections, normalized: as for gated-ssm. With train_projections=false it has no parameters.
     """
     from .mixers.gated_ssm import UngatedSSM
 

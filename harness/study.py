@@ -14,7 +14,7 @@ from .provenance import source_of
 from .record import Record
 from .store import FINISHED, Store
 
-TUNING_FACTORS = (1 / 3, 1.0, 3.0)
+TUNING_FACTORS = (1 / 3, 1.0, 10 / 3)
 """The learning-rate grid, for every cell the same: these multiples of the protocol's rate."""
 
 TUNING_SEEDS = (1_000_000, 1_000_001)

@@ -61,9 +61,9 @@ def test_ungated_is_gated_at_its_start(build):
 @pytest.mark.parametrize(
     "options, drawn, trained",
     [
-        ("projection=identity", 0, ["w_D"]),
-        ("projection=shared", 1, ["w_D"]),
-        ("projection=gaussian", 2, ["w_D"]),
+        ("projection=identity,train_projections=false", 0, ["w_D"]),
+        ("projection=shared,train_projections=false", 1, ["w_D"]),
+        ("projection=gaussian,train_projections=false", 2, ["w_D"]),
         ("projection=identity,train_projections=true", 2, ["W_B", "W_C", "w_D"]),
         ("projection=shared,train_projections=true", 1, ["W_B", "w_D"]),
         ("projection=gaussian,train_projections=true", 2, ["W_B", "W_C", "w_D"]),

@@ -1,0 +1,33 @@
+# make run   the first comparison, from nothing        make test   the tests, from nothing
+PYTHON ?= python3
+BIN := .venv/bin
+MAMBA := mamba-ssm==2.3.2.post1
+# Without a CUDA compiler mamba-ssm is installed without its kernels; the harness's own CPU scan takes their place.
+MAMBA_FLAGS := $(if $(shell command -v nvidia-smi),,MAMBA_FORCE_BUILD=TRUE MAMBA_SKIP_CUDA_BUILD=TRUE)
+
+.PHONY: run test check benchmark clean
+
+run: .venv/installed
+	$(BIN)/python -m harness run --task locality2d --scan hilbert
+
+test: .venv/installed
+	$(BIN)/python -m pytest -q
+
+check: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+benchmark: .venv/installed
+	$(BIN)/python -m pytest tests/benchmarks --benchmark-only
+
+.venv/installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q "torch>=2.6,<2.14" "setuptools>=77" wheel packaging ninja
+	$(BIN)/pip install -q --no-build-isolation -e ".[test,develop]"
+	$(MAMBA_FLAGS) $(BIN)/pip install -q --no-build-isolation --no-deps $(MAMBA)
+	$(BIN)/pip install -q triton transformers
+	touch $@
+
+clean:
+	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .benchmarks
