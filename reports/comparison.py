@@ -115,6 +115,9 @@ def _draw_accuracy(rows: Sequence[Row], path: Path) -> bool:
             axis.axvline(value, color="#666666", linestyle=style, linewidth=0.9, label=name)
     axis.set_yticks(range(len(architectures)), [short("architecture", name) for name in architectures])
     axis.invert_yaxis()
+    scores = [r["test_accuracy"] for row in shown for r in row.records if r["status"] == "done"]
+    low = min([*scores, shown[0].get("chance_accuracy")])
+    axis.set_xlim(max(-0.02, low - 0.06), 1.02)  # an interval from two seeds would dwarf everything else
     axis.set_xlabel("test accuracy (mean, 95% t interval; dots: seeds)")
     axis.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
     axis.grid(axis="x", alpha=0.25)

@@ -172,21 +172,27 @@ def _task_facts(task, output: str | None) -> dict[str, object]:
 
 
 def _draw_examples(samples, task, output: str) -> None:
+    """Four samples of either class; the cells of class pattern 0 are framed orange, those of 1 blue."""
     import numpy as np
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.patches import Rectangle
 
     figure = Figure(figsize=(8, 4.4), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
-    panels = figure.subplots(2, 4)
-    for target, line in zip((0, 1), panels, strict=True):
-        chosen = np.flatnonzero(samples.target == target)[:4]
-        for axis, index in zip(line, chosen, strict=False):
+    height, width = task.grid
+    for target, line in enumerate(figure.subplots(2, 4)):
+        for axis, index in zip(line, np.flatnonzero(samples.target == target)[:4], strict=False):
+            extent = (0, width, height, 0)  # a cell is one unit, whatever is drawn in it
             if hasattr(samples, "images"):
-                axis.imshow(np.moveaxis(samples.images(np.array([index]))[0], 0, -1)[..., 0], cmap="gray")
+                picture = np.moveaxis(samples.images(np.array([index]))[0], 0, -1)[..., 0]
             else:
-                axis.imshow(samples.batch(np.array([index])).tokens[0].T, aspect="auto", cmap="gray")
-                axis.set_xlabel("token", fontsize=7)
+                picture = samples.batch(np.array([index])).tokens[0].T
+            axis.imshow(picture, cmap="gray", extent=extent, aspect="auto" if height == 1 else "equal")
+            for pattern, colour in enumerate(("#E69F00", "#56B4E9")):
+                for cell in np.flatnonzero(samples.patterns[index] == pattern) if samples.patterns is not None else ():
+                    corner = (cell % width, cell // width)
+                    axis.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=colour, linewidth=1.6))
             axis.set_title(f"target {target}", fontsize=8)
             axis.set_xticks([])
             axis.set_yticks([])

@@ -13,9 +13,7 @@ WIDTH = 8
 
 def make_mixer(name="gated-ssm", seed=0):
     entry, values = architectures.parse(name)
-    mixer = entry.create(
-        values, width=WIDTH, length=CELLS, grid=GRID, generator=torch.Generator().manual_seed(seed)
-    )
+    mixer = entry.create(values, width=WIDTH, length=CELLS, grid=GRID, generator=torch.Generator().manual_seed(seed))
     return mixer.double()
 
 
@@ -131,7 +129,9 @@ def test_reversal_reverses_real_cells_only():
 
 @pytest.mark.parametrize("name", ["global-attention", "mean-pool"])
 def test_an_order_blind_model_gives_the_same_scores_under_every_scan(name):
-    scores = [make_model(scan, name)(tokens()) for scan in ("horizontal", "hilbert", "random:seed=3", "spiral.reversed")]
+    scores = [
+        make_model(scan, name)(tokens()) for scan in ("horizontal", "hilbert", "random:seed=3", "spiral.reversed")
+    ]
     for other in scores[1:]:
         torch.testing.assert_close(other, scores[0], rtol=1e-10, atol=1e-10)
 

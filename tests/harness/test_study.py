@@ -136,7 +136,9 @@ def test_a_worker_that_is_killed_costs_its_own_run_only(tiny_protocol, misbehavi
 
 
 def test_a_scan_that_does_not_fit_the_grid_is_unsupported_with_a_cure(tmp_path, tiny_protocol):
-    frame = run_tiny(tmp_path, tiny_protocol, task="locality2d:height=5,width=7", architecture="mean-pool", scan="moore")
+    frame = run_tiny(
+        tmp_path, tiny_protocol, task="locality2d:height=5,width=7", architecture="mean-pool", scan="moore"
+    )
     assert frame["status"].tolist() == ["unsupported"] * 2
     assert frame["reason"][0]
 
