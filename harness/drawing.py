@@ -99,15 +99,14 @@ def draw_png(routes: np.ndarray, grid: Grid, path: str | Path, *, title: str = "
     figure = Figure(figsize=tuple(np.maximum(size, (2.5, 1.2))), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(down, across, squeeze=False)
-    lines = None
-    for index, axis in enumerate(axes.flat):
-        if index >= len(routes):
-            axis.set_visible(False)
-            continue
-        lines = _draw_route(axis, routes[index], grid, points_a_cell=4.0 * 72 / longer)
+    for axis in axes.flat[len(routes) :]:
+        axis.set_visible(False)
+    drawn = []
+    for index, (axis, route) in enumerate(zip(axes.flat, routes, strict=False)):
+        drawn.append(_draw_route(axis, route, grid, points_a_cell=4.0 * 72 / longer))
         if len(routes) > 1:
             axis.set_title(f"route {index}", fontsize=9)
-    bar = figure.colorbar(lines, ax=axes, label="step", shrink=0.9 if height > width / 3 else 1.0)
+    bar = figure.colorbar(drawn[0], ax=axes, label="step", shrink=0.9 if height > width / 3 else 1.0)
     bar.locator = _whole_ticks()
     bar.update_ticks()
     if title:
@@ -133,8 +132,8 @@ def _draw_route(axis, route: np.ndarray, grid: Grid, *, points_a_cell: float):
     thick = float(np.clip(0.22 * points_a_cell, 0.4, 4.0))
     thin = thick / 5 if jump.mean() < 0.5 else thick / 3  # where all is jumps, they are all there is to see
     common = {"cmap": "viridis", "norm": _norm(route.size), "capstyle": "round"}
-    axis.add_collection(LineCollection(segments[jump], array=steps[jump], linewidths=thin, alpha=0.5, **common))
-    lines = LineCollection(segments[~jump], array=steps[~jump], linewidths=thick, **common)
+    axis.add_collection(LineCollection(list(segments[jump]), array=steps[jump], linewidths=thin, alpha=0.5, **common))
+    lines = LineCollection(list(segments[~jump]), array=steps[~jump], linewidths=thick, **common)
     axis.add_collection(lines)
     mark = float(np.clip(0.55 * points_a_cell, 4.0, 12.0))
     look = {"linestyle": "none", "markersize": mark, "markeredgecolor": "black", "zorder": 3, "clip_on": False}

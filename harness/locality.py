@@ -1,7 +1,7 @@
 """The figures of a scan card: how well a route keeps near what is near, in both directions.
 
 Words: the rank of a cell is the step at which the route visits it; neighbours are the pairs of cells that share a
-side; the gap of two cells is the difference of their ranks. A route is int64 [cells], a gather index (`harness.routing`).
+side; the gap of two cells is the difference of their ranks. A route is int64 [cells], a gather index.
 
 No single figure ranks the orders. By the mean gap of neighbours (2D to 1D) rows, snake and Morton tie and Hilbert is
 worse; by how far a stretch of the sequence spreads on the grid (1D to 2D) Hilbert is best. What a recurrent mixer feels

@@ -99,7 +99,7 @@ def source_of(cell: Cell) -> str:
             files.add(Path(spec.origin))
             if module.startswith("harness.") and module.count(".") > 1:
                 folder = Path(spec.origin).parent
-                files.update(folder.glob("_*.py"), folder.glob("*/*.py"))
+                files.update(folder.glob("_*.py"), folder.glob("*/*.py"), folder.glob("*/*.cpp"))
     digest = hashlib.sha256()
     for path in sorted(files):
         digest.update(path.name.encode())

@@ -15,10 +15,7 @@ from ._gilbert import walk
 
 def hilbert_order(height: int, width: int) -> np.ndarray:
     """int64 [cells]: from the top-left corner along the longer side (the top one on squares)."""
-    if width >= height:
-        runs = walk(0, 1, width, width, height)
-    else:
-        runs = walk(0, width, height, 1, width)
+    runs = walk(0, 1, width, width, height) if width >= height else walk(0, width, height, 1, width)
     return np.fromiter(chain.from_iterable(runs), dtype=np.int64, count=height * width)
 
 

@@ -21,7 +21,7 @@ def majority2d(
     width: Annotated[int, Range(1, 128)] = 8,
     relevant: Annotated[float, Range(0, 1)] = 0.25,
     confusing: Annotated[float, Range(0, 1)] = 0.125,
-    noise: Annotated[float, Range(0, 100)] = 0.2,
+    noise: Annotated[float, Range(0, 100)] = 0.3,
     patch: Annotated[int, Range(1, 32)] = 4,
     channels: Annotated[int, Range(1, 16)] = 1,
 ) -> Majority2d:

@@ -24,7 +24,19 @@ def test_an_example_runs_as_a_plug_in(tmp_path, tiny_protocol, axis):
     options = {"--task": "majority:length=16", "--arch": "mean-pool", "--scan": "horizontal", ASKS[axis]: name}
     arguments = [word for pair in options.items() for word in pair]
     result = subprocess.run(
-        [sys.executable, "-m", "harness", "run", "--plugin", "mine.py", "--seeds", "2", "--device", "cpu", "--no-timing"]
+        [
+            sys.executable,
+            "-m",
+            "harness",
+            "run",
+            "--plugin",
+            "mine.py",
+            "--seeds",
+            "2",
+            "--device",
+            "cpu",
+            "--no-timing",
+        ]
         + ["--protocol", tiny_protocol, *arguments],
         cwd=tmp_path,
         capture_output=True,

@@ -1,0 +1,593 @@
+// Mamba's selective scan (arXiv 2312.00752, Eq. 2 with the discretization of its Algorithm 2) and its gradient on a CPU.
+//
+//     h_t = exp(step_t A) h_{t-1} + step_t B_t u_t,   y_t = (C_t h_t + D u_t) silu(z_t),
+//     step_t = softplus(delta_t + bias), or delta_t + bias
+//
+// A vector's lanes are neighbouring channels. Time is cut into chunks of CHUNK steps: what a chunk needs is brought to
+// [step][lane] in the first cache, then a few states at a time run through its steps in registers. The state before
+// each chunk is kept for the gradient, which computes one chunk's states anew, last chunk first.
+//
+// Work is split into tasks of one sequence and TASK_CHANNELS channels. Sums over tasks are taken in one order
+// afterwards, so results do not depend on the number of threads. No vector is wider than the instruction set's.
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <thread>
+#include <vector>
+#if defined(__SSE__)
+#include <immintrin.h>
+#endif
+
+#if defined(__AVX512F__) && defined(__AVX512DQ__)
+#define VECTOR_BYTES 64
+#elif defined(__AVX2__)
+#define VECTOR_BYTES 32
+#else
+#define VECTOR_BYTES 16
+#endif
+#define INLINE inline __attribute__((always_inline))
+
+// What Python hands over; `selective_scan_cpp.py` mirrors both. Strides are in elements; null: not given.
+struct Strided {  // [batch, step, lane]; lane: a channel or a state
+  void* data;
+  int64_t batch, step, lane;
+};
+
+struct Problem {
+  int64_t batch, length, channels, state, threads, softplus;
+  Strided u, delta, z, B, C, y;  // lane stride 1 in B, C and y
+  void *A, *D, *bias;            // [channels, state], [channels], [channels]
+  void* states;                  // [batch, chunks, state, padded channels]; null: not kept
+  Strided grad_y, grad_u, grad_delta, grad_z;                    // lane stride 1 but for grad_y
+  void *grad_A, *grad_D, *grad_bias;                             // as A, D, bias
+  void *grad_B, *grad_C;                                         // [batch, length, state]
+};
+
+namespace {
+
+constexpr int64_t CHUNK = 16, TASK_CHANNELS = 64, CHANNEL_PADDING = 16;
+constexpr int64_t ELEMENTS_A_THREAD = 1 << 16;  // fewer are not worth starting a thread
+
+template <typename T>
+struct Lanes;
+
+template <>
+struct Lanes<float> {
+  typedef float Vector __attribute__((vector_size(VECTOR_BYTES)));
+  typedef int32_t Bits __attribute__((vector_size(VECTOR_BYTES)));
+  static constexpr float SHIFTER = 0x1.8p23f, LOWEST = -126, HIGHEST = 128;
+  static constexpr int MANTISSA = 23;
+  // Least largest relative error on [-1/2, 1/2] with 2^0 = 1 exactly: 9e-8.
+  static constexpr float EXP2[] = {0.6931469775578202f, 0.24022242076983663f, 0.055507337776512004f,
+                                   0.009671513022332977f, 0.0013264720366158807f};
+  // (artanh(s) / s - 1) / s^2 in powers of s^2 <= 1/9: 2e-10.
+  static constexpr float ARTANH[] = {0.3333334019844055f, 0.1999920025869952f, 0.14315573850134458f,
+                                     0.10631469192120029f, 0.12474106616487081f};
+  static constexpr float LOG2_E = 1.44269502162933349609f, LOG2_E_REST = 1.92596299112661746887e-8f;
+};
+
+template <>
+struct Lanes<double> {
+  typedef double Vector __attribute__((vector_size(VECTOR_BYTES)));
+  typedef int64_t Bits __attribute__((vector_size(VECTOR_BYTES)));
+  static constexpr double SHIFTER = 0x1.8p52, LOWEST = -1022, HIGHEST = 1024;
+  static constexpr int MANTISSA = 52;
+  // ln(2)^k / k!, and 1 / (2 k + 1): both series are cut below 1e-17.
+  static constexpr double EXP2[] = {
+      0.69314718055994530942,    0.24022650695910071233,    0.055504108664821579953,   0.0096181291076284771619,
+      0.0013333558146428443423,  1.5403530393381609954e-4,  1.5252733804059840280e-5,  1.3215486790144309489e-6,
+      1.0178086009239699728e-7,  7.0549116208011233299e-9,  4.4455382718708114976e-10, 2.5678435993488205141e-11,
+      1.3691488853904128881e-12, 6.7787263548225456335e-14};
+  static constexpr double ARTANH[] = {1. / 3,  1. / 5,  1. / 7,  1. / 9,  1. / 11, 1. / 13, 1. / 15, 1. / 17,
+                                      1. / 19, 1. / 21, 1. / 23, 1. / 25, 1. / 27, 1. / 29, 1. / 31, 1. / 33};
+  static constexpr double LOG2_E = 1.4426950408889633870, LOG2_E_REST = 2.0355273740931033e-17;
+};
+
+template <typename T>
+using Vector = typename Lanes<T>::Vector;
+template <typename T>
+constexpr int WIDTH = VECTOR_BYTES / sizeof(T);
+
+template <typename T>
+INLINE Vector<T> all(T value) {
+  return Vector<T>{} + value;
+}
+
+template <typename T>
+INLINE Vector<T> load(const T* from) {
+  Vector<T> result;
+  std::memcpy(&result, from, sizeof result);
+  return result;
+}
+
+template <typename T>
+INLINE void store(T* to, Vector<T> value) {
+  std::memcpy(to, &value, sizeof value);
+}
+
+// The order of the comparison lets NaN through: a diverged run must not look healthy.
+template <typename T>
+INLINE Vector<T> clamp(Vector<T> x, T low, T high) {
+  const Vector<T> lowest = all<T>(low), highest = all<T>(high);
+  x = lowest > x ? lowest : x;
+  return highest < x ? highest : x;
+}
+
+template <typename T, int terms>
+INLINE Vector<T> polynomial(Vector<T> x, const T (&coefficients)[terms]) {
+  Vector<T> sum = all<T>(coefficients[terms - 1]);
+  for (int i = terms - 2; i >= 0; --i) sum = sum * x + coefficients[i];
+  return sum;
+}
+
+// 2^(whole + fraction): `shifted` = whole + SHIFTER has the whole number in its lowest bits, |fraction| <= 1/2.
+template <typename T>
+INLINE Vector<T> power_of_two(Vector<T> shifted, Vector<T> fraction) {
+  typedef typename Lanes<T>::Bits Bits;
+  const Vector<T> result = polynomial<T>(fraction, Lanes<T>::EXP2) * fraction + T(1);
+  return (Vector<T>)((Bits)result + ((Bits)shifted << Lanes<T>::MANTISSA));
+}
+
+template <typename T>
+INLINE Vector<T> exp2(Vector<T> x) {
+  x = clamp<T>(x, Lanes<T>::LOWEST, Lanes<T>::HIGHEST);
+  const Vector<T> shifted = x + Lanes<T>::SHIFTER;
+  return power_of_two<T>(shifted, x - (shifted - Lanes<T>::SHIFTER));
+}
+
+// To the last digits for large |x| too, where x log2(e) alone would lose some.
+template <typename T>
+INLINE Vector<T> exp(Vector<T> x) {
+  x = clamp<T>(x, Lanes<T>::LOWEST / Lanes<T>::LOG2_E, Lanes<T>::HIGHEST / Lanes<T>::LOG2_E);
+  const Vector<T> shifted = x * Lanes<T>::LOG2_E + Lanes<T>::SHIFTER;
+  const Vector<T> whole = shifted - Lanes<T>::SHIFTER;
+  const Vector<T> fraction = (x * Lanes<T>::LOG2_E - whole) + x * Lanes<T>::LOG2_E_REST;
+  return power_of_two<T>(shifted, fraction);
+}
+
+template <typename T>
+INLINE Vector<T> sigmoid(Vector<T> x) {
+  return T(1) / (T(1) + exp<T>(-x));
+}
+
+// max(x, 0) + log(1 + e^-|x|), the logarithm as 2 artanh(m / (2 + m)); above 20 it is x, as in torch.
+template <typename T>
+INLINE Vector<T> softplus(Vector<T> x) {
+  const Vector<T> zero = all<T>(0), small = exp<T>(x > zero ? -x : x);
+  const Vector<T> s = small / (small + T(2)), square = s * s;
+  const Vector<T> log1p = T(2) * s * (polynomial<T>(square, Lanes<T>::ARTANH) * square + T(1));
+  return x > all<T>(20) ? x : (zero > x ? zero : x) + log1p;
+}
+
+template <typename T>
+INLINE T sum_of_lanes(Vector<T> x) {
+  T lanes[WIDTH<T>];
+  store<T>(lanes, x);
+  for (int half = WIDTH<T> / 2; half > 0; half /= 2)
+    for (int i = 0; i < half; ++i) lanes[i] += lanes[i + half];
+  return lanes[0];
+}
+
+// What underflows becomes 0 while this lives: some processors take a hundred times longer over denormal numbers,
+// and a state that nothing is written into decays to them.
+class FlushDenormals {
+#if defined(__SSE__)
+  unsigned before = _mm_getcsr();
+
+ public:
+  FlushDenormals() { _mm_setcsr(before | 0x8040); }
+  ~FlushDenormals() { _mm_setcsr(before); }
+#else
+ public:
+  FlushDenormals() {}
+  ~FlushDenormals() {}
+#endif
+};
+
+template <typename Function>
+void in_parallel(int64_t tasks, int64_t threads, const Function& run) {
+  std::atomic<int64_t> next{0};
+  const auto work = [&] {
+    const FlushDenormals flushed;
+    for (int64_t task; (task = next.fetch_add(1)) < tasks;) run(task);
+  };
+  std::vector<std::thread> others;
+  for (int64_t i = 1; i < std::min(threads, tasks); ++i) others.emplace_back(work);
+  work();
+  for (auto& thread : others) thread.join();
+}
+
+template <typename T>
+class Buffer {  // zeros, aligned for vectors
+  struct Free {
+    void operator()(T* data) const { std::free(data); }
+  };
+  std::unique_ptr<T, Free> owned;
+
+ public:
+  explicit Buffer(int64_t size) {
+    const size_t bytes = (size * sizeof(T) / 64 + 1) * 64;
+    owned.reset(static_cast<T*>(std::aligned_alloc(64, bytes)));
+    std::memset(owned.get(), 0, bytes);
+  }
+  T* data() const { return owned.get(); }
+};
+
+// One task: a sequence's channels from `first` on, `channels` of them, in `rows` of TASK_CHANNELS lanes.
+template <typename T>
+struct Task {
+  const Problem& problem;
+  int64_t sequence, first, channels;
+  Buffer<T> rates, state;  // A log2(e) and h, or the gradient that later steps hand back, [state][lane]
+
+  Task(const Problem& problem, int64_t index)
+      : problem(problem),
+        sequence(index / groups(problem)),
+        first(index % groups(problem) * TASK_CHANNELS),
+        channels(std::min(TASK_CHANNELS, problem.channels - first)),
+        rates(problem.state * TASK_CHANNELS),
+        state(problem.state * TASK_CHANNELS) {
+    const T* A = static_cast<const T*>(problem.A) + first * problem.state;
+    for (int64_t c = 0; c < channels; ++c)
+      for (int64_t n = 0; n < problem.state; ++n)
+        rates.data()[n * TASK_CHANNELS + c] = A[c * problem.state + n] * Lanes<T>::LOG2_E;
+  }
+
+  static int64_t groups(const Problem& problem) { return (problem.channels + TASK_CHANNELS - 1) / TASK_CHANNELS; }
+  static int64_t count(const Problem& problem) { return problem.batch * groups(problem); }
+
+  T* kept_states(int64_t chunk, int64_t channel) const {
+    const int64_t chunks = (problem.length + CHUNK - 1) / CHUNK;
+    const int64_t padded = (problem.channels + CHANNEL_PADDING - 1) / CHANNEL_PADDING * CHANNEL_PADDING;
+    return static_cast<T*>(problem.states) + (sequence * chunks + chunk) * problem.state * padded + first + channel;
+  }
+  int64_t kept_row() const { return (problem.channels + CHANNEL_PADDING - 1) / CHANNEL_PADDING * CHANNEL_PADDING; }
+};
+
+// A block: `wide` neighbouring vectors of channels within one chunk. Two share each broadcast of B and C, and fill a
+// cache line of float32 under AVX2; one is for what is left over.
+template <typename T, int wide>
+struct Block {
+  static constexpr int LANES = wide * WIDTH<T>;
+  typedef Vector<T> Rows[CHUNK][wide];
+
+  const Task<T>& task;
+  int64_t start, steps, channel, lanes;  // channel: within the task; lanes: how many of LANES are real
+
+  T* at(const Strided& from, int64_t step) const {
+    return static_cast<T*>(from.data) + task.sequence * from.batch + (start + step) * from.step +
+           (task.first + channel) * from.lane;
+  }
+
+  INLINE void read(const Strided& from, Rows& rows) const {
+    T* to = reinterpret_cast<T*>(rows);
+    if (from.lane == 1 && lanes == LANES) {
+      for (int64_t t = 0; t < steps; ++t) std::memcpy(to + t * LANES, at(from, t), sizeof(T) * LANES);
+      return;
+    }
+    std::memset(to, 0, sizeof rows);
+    const T* origin = at(from, 0);
+    for (int64_t c = 0; c < lanes; ++c)
+      for (int64_t t = 0; t < steps; ++t) to[t * LANES + c] = origin[t * from.step + c * from.lane];
+  }
+
+  INLINE void write(const Strided& to, const Rows& rows) const {
+    const T* from = reinterpret_cast<const T*>(rows);
+    if (lanes == LANES)
+      for (int64_t t = 0; t < steps; ++t) std::memcpy(at(to, t), from + t * LANES, sizeof(T) * LANES);
+    else
+      for (int64_t t = 0; t < steps; ++t) std::memcpy(at(to, t), from + t * LANES, sizeof(T) * lanes);
+  }
+
+  INLINE void read_channels(const void* from, Vector<T> (&row)[wide]) const {
+    T values[LANES] = {};
+    if (from != nullptr) std::memcpy(values, static_cast<const T*>(from) + task.first + channel, sizeof(T) * lanes);
+    std::memcpy(row, values, sizeof row);
+  }
+
+  // delta and its bias summed, and the step that comes of it.
+  INLINE void read_steps(Rows& summed, Rows& step) const {
+    Vector<T> bias[wide];
+    read_channels(task.problem.bias, bias);
+    read(task.problem.delta, summed);
+    for (int64_t t = 0; t < steps; ++t)
+      for (int v = 0; v < wide; ++v) {
+        summed[t][v] += bias[v];
+        step[t][v] = task.problem.softplus ? softplus<T>(summed[t][v]) : summed[t][v];
+      }
+  }
+
+  T* row(const Buffer<T>& buffer, int64_t n) const { return buffer.data() + n * TASK_CHANNELS + channel; }
+
+  template <int states>
+  INLINE void load_states(const T* from, int64_t stride, Vector<T> (&to)[states][wide]) const {
+    for (int n = 0; n < states; ++n)
+      for (int v = 0; v < wide; ++v) to[n][v] = load<T>(from + n * stride + v * WIDTH<T>);
+  }
+
+  template <int states>
+  INLINE void store_states(T* to, int64_t stride, const Vector<T> (&from)[states][wide]) const {
+    for (int n = 0; n < states; ++n)
+      for (int v = 0; v < wide; ++v) store<T>(to + n * stride + v * WIDTH<T>, from[n][v]);
+  }
+
+  // Calls run(first state, how many as a constant) for groups of states that fit the registers.
+  template <int most, typename Function>
+  INLINE void for_states(const Function& run) const {
+    int64_t n = 0;
+    for (; n + most <= task.problem.state; n += most) run(n, std::integral_constant<int, most>());
+    for (; n < task.problem.state; ++n) run(n, std::integral_constant<int, 1>());
+  }
+
+  template <int states>
+  void forward_states(int64_t first, const Rows& step, const Rows& written, Rows& y) const {
+    const Problem& problem = task.problem;
+    Vector<T> rates[states][wide], h[states][wide];
+    load_states<states>(row(task.rates, first), TASK_CHANNELS, rates);
+    load_states<states>(row(task.state, first), TASK_CHANNELS, h);
+    if (problem.states != nullptr)
+      store_states<states>(task.kept_states(start / CHUNK, channel) + first * task.kept_row(), task.kept_row(), h);
+    const T* B = static_cast<const T*>(problem.B.data) + task.sequence * problem.B.batch + start * problem.B.step;
+    const T* C = static_cast<const T*>(problem.C.data) + task.sequence * problem.C.batch + start * problem.C.step;
+    for (int64_t t = 0; t < steps; ++t) {
+      Vector<T> sum[wide];
+      for (int v = 0; v < wide; ++v) sum[v] = y[t][v];
+#pragma GCC unroll 16
+      for (int n = 0; n < states; ++n)
+        for (int v = 0; v < wide; ++v) {
+          h[n][v] = exp2<T>(step[t][v] * rates[n][v]) * h[n][v] + written[t][v] * B[t * problem.B.step + first + n];
+          sum[v] += h[n][v] * C[t * problem.C.step + first + n];
+        }
+      for (int v = 0; v < wide; ++v) y[t][v] = sum[v];
+    }
+    store_states<states>(row(task.state, first), TASK_CHANNELS, h);
+  }
+
+  void forward() const {
+    Rows u, summed, step, written, y;
+    Vector<T> D[wide];
+    read_channels(task.problem.D, D);
+    read(task.problem.u, u);
+    read_steps(summed, step);
+    for (int64_t t = 0; t < steps; ++t)
+      for (int v = 0; v < wide; ++v) {
+        written[t][v] = step[t][v] * u[t][v];
+        y[t][v] = D[v] * u[t][v];
+      }
+    for_states<FORWARD_STATES>([&](int64_t n, auto states) { forward_states<states()>(n, step, written, y); });
+    if (task.problem.z.data != nullptr) {
+      Rows& z = u;
+      read(task.problem.z, z);
+      for (int64_t t = 0; t < steps; ++t)
+        for (int v = 0; v < wide; ++v) y[t][v] *= z[t][v] * sigmoid<T>(z[t][v]);
+    }
+    write(task.problem.y, y);
+  }
+
+  // What the gradient of one block reads and adds to, step by step.
+  struct Reverse {
+    Rows u, summed, step, written, y, grad_y, grad_step, grad_written;
+  };
+  // Sums of a whole task: over its channels (lane by lane) for B and C, over its steps for A, D and the bias.
+  struct Sums {
+    Vector<T>*B, *C;       // [step][state]
+    T *A, *D, *bias;       // [state][lane], [lane], [lane]
+  };
+
+  template <int states>
+  void backward_states(int64_t first, Reverse& rows, const Sums& sums) const {
+    const Problem& problem = task.problem;
+    Vector<T> rates[states][wide], later[states][wide], h[CHUNK + 1][states][wide], decay[CHUNK][states][wide];
+    load_states<states>(row(task.rates, first), TASK_CHANNELS, rates);
+    load_states<states>(task.kept_states(start / CHUNK, channel) + first * task.kept_row(), task.kept_row(), h[0]);
+    const T* B = static_cast<const T*>(problem.B.data) + task.sequence * problem.B.batch + start * problem.B.step;
+    const T* C = static_cast<const T*>(problem.C.data) + task.sequence * problem.C.batch + start * problem.C.step;
+    for (int64_t t = 0; t < steps; ++t) {
+      Vector<T> sum[wide];
+      for (int v = 0; v < wide; ++v) sum[v] = rows.y[t][v];
+#pragma GCC unroll 16
+      for (int n = 0; n < states; ++n)
+        for (int v = 0; v < wide; ++v) {
+          decay[t][n][v] = exp2<T>(rows.step[t][v] * rates[n][v]);
+          h[t + 1][n][v] = decay[t][n][v] * h[t][n][v] + rows.written[t][v] * B[t * problem.B.step + first + n];
+          sum[v] += h[t + 1][n][v] * C[t * problem.C.step + first + n];
+        }
+      for (int v = 0; v < wide; ++v) rows.y[t][v] = sum[v];
+    }
+
+    Vector<T> grad_rates[states][wide];
+    load_states<states>(row(task.state, first), TASK_CHANNELS, later);
+    load_states<states>(sums.A + first * TASK_CHANNELS + channel, TASK_CHANNELS, grad_rates);
+    for (int64_t t = steps - 1; t >= 0; --t) {
+      Vector<T> grad_step[wide], grad_written[wide];
+      for (int v = 0; v < wide; ++v) {
+        grad_step[v] = rows.grad_step[t][v];
+        grad_written[v] = rows.grad_written[t][v];
+      }
+      Vector<T>* sum_B = sums.B + t * problem.state + first;
+      Vector<T>* sum_C = sums.C + t * problem.state + first;
+#pragma GCC unroll 16
+      for (int n = 0; n < states; ++n) {
+        Vector<T> to_B = sum_B[n], to_C = sum_C[n];
+        for (int v = 0; v < wide; ++v) {
+          const Vector<T> grad = rows.grad_y[t][v] * C[t * problem.C.step + first + n] + later[n][v];
+          to_C += h[t + 1][n][v] * rows.grad_y[t][v];
+          to_B += grad * rows.written[t][v];
+          grad_written[v] += grad * B[t * problem.B.step + first + n];
+          later[n][v] = grad * decay[t][n][v];
+          const Vector<T> grad_exponent = later[n][v] * h[t][n][v];
+          grad_step[v] += grad_exponent * rates[n][v];
+          grad_rates[n][v] += grad_exponent * rows.step[t][v];
+        }
+        sum_B[n] = to_B;
+        sum_C[n] = to_C;
+      }
+      for (int v = 0; v < wide; ++v) {
+        rows.grad_step[t][v] = grad_step[v];
+        rows.grad_written[t][v] = grad_written[v];
+      }
+    }
+    store_states<states>(row(task.state, first), TASK_CHANNELS, later);
+    store_states<states>(sums.A + first * TASK_CHANNELS + channel, TASK_CHANNELS, grad_rates);
+  }
+
+  void backward(const Sums& sums) const {
+    const Problem& problem = task.problem;
+    Reverse rows;
+    Rows z, gate, grad_output;
+    Vector<T> D[wide], grad_D[wide], grad_bias[wide];
+    read_channels(problem.D, D);
+    read(problem.u, rows.u);
+    read_steps(rows.summed, rows.step);
+    read(problem.grad_y, grad_output);
+    if (problem.z.data != nullptr) read(problem.z, z);
+    for (int64_t t = 0; t < steps; ++t)
+      for (int v = 0; v < wide; ++v) {
+        rows.written[t][v] = rows.step[t][v] * rows.u[t][v];
+        rows.y[t][v] = D[v] * rows.u[t][v];
+        rows.grad_step[t][v] = rows.grad_written[t][v] = all<T>(0);
+        rows.grad_y[t][v] = grad_output[t][v];
+        if (problem.z.data != nullptr) {
+          gate[t][v] = sigmoid<T>(z[t][v]);
+          rows.grad_y[t][v] *= z[t][v] * gate[t][v];
+        }
+      }
+    for_states<BACKWARD_STATES>([&](int64_t n, auto states) { backward_states<states()>(n, rows, sums); });
+
+    std::memcpy(grad_D, sums.D + channel, sizeof grad_D);
+    std::memcpy(grad_bias, sums.bias + channel, sizeof grad_bias);
+    Rows& grad_u = rows.written;
+    Rows& grad_delta = rows.summed;
+    for (int64_t t = steps - 1; t >= 0; --t)
+      for (int v = 0; v < wide; ++v) {
+        const Vector<T> u = rows.u[t][v], grad_y = rows.grad_y[t][v];
+        grad_u[t][v] = rows.grad_written[t][v] * rows.step[t][v] + grad_y * D[v];
+        // `rates` are A log2(e), so what they brought in is larger by log2(e).
+        Vector<T> grad = rows.grad_step[t][v] / Lanes<T>::LOG2_E + rows.grad_written[t][v] * u;
+        if (problem.softplus) {
+          const Vector<T> summed = rows.summed[t][v];
+          grad = summed > all<T>(20) ? grad : grad * sigmoid<T>(summed);
+        }
+        grad_delta[t][v] = grad;
+        grad_D[v] += grad_y * u;
+        grad_bias[v] += grad;
+        if (problem.z.data != nullptr) {
+          const Vector<T> slope = gate[t][v] * (z[t][v] * (T(1) - gate[t][v]) + T(1));
+          z[t][v] = grad_output[t][v] * rows.y[t][v] * slope;
+        }
+      }
+    std::memcpy(sums.D + channel, grad_D, sizeof grad_D);
+    std::memcpy(sums.bias + channel, grad_bias, sizeof grad_bias);
+    write(problem.grad_u, grad_u);
+    write(problem.grad_delta, grad_delta);
+    if (problem.z.data != nullptr) write(problem.grad_z, z);
+  }
+
+#ifndef FS
+#define FS 4
+#define BS 4
+#endif
+  static constexpr int FORWARD_STATES = FS, BACKWARD_STATES = BS;
+};
+
+template <typename T, typename Function>
+INLINE void for_blocks(const Task<T>& task, int64_t start, const Function& run) {
+  const int64_t steps = std::min(CHUNK, task.problem.length - start);
+  for (int64_t channel = 0; channel < task.channels;) {
+    const int64_t left = task.channels - channel;
+    if (left > WIDTH<T>) {
+      run(Block<T, 2>{task, start, steps, channel, std::min<int64_t>(left, 2 * WIDTH<T>)});
+      channel += 2 * WIDTH<T>;
+    } else {
+      run(Block<T, 1>{task, start, steps, channel, left});
+      channel += WIDTH<T>;
+    }
+  }
+}
+
+int64_t threads_for(const Problem& problem) {
+  const int64_t elements = problem.batch * problem.length * problem.channels * problem.state;
+  return std::max<int64_t>(1, std::min(problem.threads, elements / ELEMENTS_A_THREAD));
+}
+
+template <typename T>
+void forward(const Problem& problem) {
+  in_parallel(Task<T>::count(problem), threads_for(problem), [&](int64_t index) {
+    const Task<T> task(problem, index);
+    for (int64_t start = 0; start < problem.length; start += CHUNK)
+      for_blocks(task, start, [](const auto& block) { block.forward(); });
+  });
+}
+
+// Adds what `parts` tasks left, first to last: to[i] = sum over p of from[p][i].
+template <typename T>
+void sum_parts(T* to, const T* from, int64_t parts, int64_t part_stride, int64_t size) {
+  std::memcpy(to, from, size * sizeof(T));
+  for (int64_t p = 1; p < parts; ++p)
+    for (int64_t i = 0; i < size; ++i) to[i] += from[p * part_stride + i];
+}
+
+template <typename T>
+void backward(const Problem& problem) {
+  const int64_t groups = Task<T>::groups(problem), N = problem.state, steps = problem.length;
+  const int64_t threads = threads_for(problem), map = steps * N, lanes = groups * TASK_CHANNELS;
+  Buffer<T> channel_sums(problem.batch * (N + 2) * lanes);  // [batch][A's states, D, bias][lane]
+  Buffer<T> maps(groups > 1 ? 2 * problem.batch * groups * map : 0);  // [batch][B, C][group][length][state]
+
+  in_parallel(Task<T>::count(problem), threads, [&](int64_t index) {
+    const Task<T> task(problem, index);
+    const int64_t group = task.first / TASK_CHANNELS;
+    Buffer<T> of_channels((N + 2) * TASK_CHANNELS), of_maps(2 * CHUNK * N * WIDTH<T>);
+    Vector<T>* sum_B = reinterpret_cast<Vector<T>*>(of_maps.data());
+    Vector<T>* sum_C = sum_B + CHUNK * N;
+    T* to_B = static_cast<T*>(problem.grad_B) + task.sequence * map;
+    T* to_C = static_cast<T*>(problem.grad_C) + task.sequence * map;
+    if (groups > 1) {
+      to_B = maps.data() + (task.sequence * 2 * groups + group) * map;
+      to_C = to_B + groups * map;
+    }
+    T* sum_A = of_channels.data();
+    for (int64_t start = ((steps + CHUNK - 1) / CHUNK - 1) * CHUNK; start >= 0; start -= CHUNK) {
+      for_blocks(task, start, [&](const auto& block) {
+        block.backward({sum_B, sum_C, sum_A, sum_A + N * TASK_CHANNELS, sum_A + (N + 1) * TASK_CHANNELS});
+      });
+      for (int64_t i = 0; i < std::min(CHUNK, steps - start) * N; ++i) {
+        to_B[start * N + i] = sum_of_lanes<T>(sum_B[i]);
+        to_C[start * N + i] = sum_of_lanes<T>(sum_C[i]);
+        sum_B[i] = sum_C[i] = all<T>(0);
+      }
+    }
+    for (int64_t n = 0; n < N + 2; ++n)
+      std::memcpy(channel_sums.data() + (task.sequence * (N + 2) + n) * lanes + task.first,
+                  sum_A + n * TASK_CHANNELS, TASK_CHANNELS * sizeof(T));
+  });
+
+  if (groups > 1)
+    in_parallel(problem.batch, threads, [&](int64_t b) {
+      const T* from = maps.data() + b * 2 * groups * map;
+      sum_parts(static_cast<T*>(problem.grad_B) + b * map, from, groups, map, map);
+      sum_parts(static_cast<T*>(problem.grad_C) + b * map, from + groups * map, groups, map, map);
+    });
+
+  Buffer<T> total((N + 2) * lanes);
+  for (int64_t b = 0; b < problem.batch; ++b)
+    for (int64_t i = 0; i < (N + 2) * lanes; ++i) total.data()[i] += channel_sums.data()[b * (N + 2) * lanes + i];
+  for (int64_t c = 0; c < problem.channels; ++c) {
+    for (int64_t n = 0; n < N; ++n) static_cast<T*>(problem.grad_A)[c * N + n] = total.data()[n * lanes + c];
+    if (problem.grad_D != nullptr) static_cast<T*>(problem.grad_D)[c] = total.data()[N * lanes + c];
+    if (problem.grad_bias != nullptr) static_cast<T*>(problem.grad_bias)[c] = total.data()[(N + 1) * lanes + c];
+  }
+}
+
+}  // namespace
+
+extern "C" {
+void forward_float32(const Problem* problem) { forward<float>(*problem); }
+void forward_float64(const Problem* problem) { forward<double>(*problem); }
+void backward_float32(const Problem* problem) { backward<float>(*problem); }
+void backward_float64(const Problem* problem) { backward<double>(*problem); }
+}
