@@ -130,7 +130,7 @@ def _draw_route(axis, route: np.ndarray, grid: Grid, *, points_a_cell: float):
     steps = np.arange(max(route.size - 1, 1))
     jump = is_jump(route, grid)
     thick = float(np.clip(0.22 * points_a_cell, 0.4, 4.0))
-    thin = thick / 5 if jump.mean() < 0.5 else thick / 3  # where all is jumps, they are all there is to see
+    thin = thick / 5 if 2 * jump.sum() < jump.size else thick / 3  # where all is jumps, they are all there is to see
     common = {"cmap": "viridis", "norm": _norm(route.size), "capstyle": "round"}
     axis.add_collection(LineCollection(list(segments[jump]), array=steps[jump], linewidths=thin, alpha=0.5, **common))
     lines = LineCollection(list(segments[~jump]), array=steps[~jump], linewidths=thick, **common)

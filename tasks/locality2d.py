@@ -52,8 +52,8 @@ def locality2d(
         neighbourhood: cells along a side of the window; 0 takes 3, or 2 where a side of the grid is under 6
             (on 4 x 4 cells most sets would lie within 3 x 3).
         count: patches of each class texture; 0 takes one less than the window has cells, at most 4.
-        noise: standard deviation of the Gaussian noise in each pixel value. The default was chosen by a rule, under rows
-            alone and before any other scan was looked at (docs/difficulty.md).
+        noise: standard deviation of the Gaussian noise in each pixel value. The default was chosen by a rule, under
+            rows alone and before any other scan was looked at (docs/difficulty.md).
         patch: pixels along a side of a patch.
         channels: values a pixel.
 

@@ -109,12 +109,32 @@ INLINE void store(T* to, Vector<T> value) {
   std::memcpy(to, &value, sizeof value);
 }
 
-// The order of the comparison lets NaN through: a diverged run must not look healthy.
+// The larger and the smaller, x where x is NaN: a diverged run must not look healthy. GCC makes a comparison and a
+// blend of the plain form; the instruction takes its second argument where either is NaN, which is the same.
+#if VECTOR_BYTES == 64
+INLINE Vector<float> at_least(Vector<float> low, Vector<float> x) { return _mm512_max_ps(low, x); }
+INLINE Vector<float> at_most(Vector<float> high, Vector<float> x) { return _mm512_min_ps(high, x); }
+INLINE Vector<double> at_least(Vector<double> low, Vector<double> x) { return _mm512_max_pd(low, x); }
+INLINE Vector<double> at_most(Vector<double> high, Vector<double> x) { return _mm512_min_pd(high, x); }
+#elif VECTOR_BYTES == 32
+INLINE Vector<float> at_least(Vector<float> low, Vector<float> x) { return _mm256_max_ps(low, x); }
+INLINE Vector<float> at_most(Vector<float> high, Vector<float> x) { return _mm256_min_ps(high, x); }
+INLINE Vector<double> at_least(Vector<double> low, Vector<double> x) { return _mm256_max_pd(low, x); }
+INLINE Vector<double> at_most(Vector<double> high, Vector<double> x) { return _mm256_min_pd(high, x); }
+#else
+template <typename V>
+INLINE V at_least(V low, V x) {
+  return low > x ? low : x;
+}
+template <typename V>
+INLINE V at_most(V high, V x) {
+  return high < x ? high : x;
+}
+#endif
+
 template <typename T>
 INLINE Vector<T> clamp(Vector<T> x, T low, T high) {
-  const Vector<T> lowest = all<T>(low), highest = all<T>(high);
-  x = lowest > x ? lowest : x;
-  return highest < x ? highest : x;
+  return at_most(all<T>(high), at_least(all<T>(low), x));
 }
 
 template <typename T, int terms>
@@ -160,7 +180,7 @@ INLINE Vector<T> softplus(Vector<T> x) {
   const Vector<T> zero = all<T>(0), small = exp<T>(x > zero ? -x : x);
   const Vector<T> s = small / (small + T(2)), square = s * s;
   const Vector<T> log1p = T(2) * s * (polynomial<T>(square, Lanes<T>::ARTANH) * square + T(1));
-  return x > all<T>(20) ? x : (zero > x ? zero : x) + log1p;
+  return x > all<T>(20) ? x : at_least(zero, x) + log1p;
 }
 
 template <typename T>

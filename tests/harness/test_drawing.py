@@ -14,7 +14,7 @@ def test_a_connected_route_is_a_line_from_start_to_end():
 
 
 def test_a_route_that_jumps_shows_its_steps():
-    assert draw_text(routes_of("vertical", (2, 3))[0], (2, 3)) == "0 2 4\n1 3 5"
+    assert draw_text(routes_of("horizontal", (2, 4))[0], (2, 4)) == "0 1 2 3\n4 5 6 7"
 
 
 @pytest.mark.parametrize("text", ["hilbert", "random", "spiral"])
