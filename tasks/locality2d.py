@@ -53,7 +53,7 @@ def locality2d(
             (on 4 x 4 cells most sets would lie within 3 x 3).
         count: patches of each class texture; 0 takes one less than the window has cells, at most 4.
         noise: standard deviation of the Gaussian noise in each pixel value. The default was chosen by a rule, under
-            rows alone and before any other scan was looked at (docs/difficulty.md).
+            rows alone and before any two scans were compared (docs/difficulty.md).
         patch: pixels along a side of a patch.
         channels: values a pixel.
 
