@@ -6,67 +6,51 @@ Absolute times belong to the machine; ratios between cells of one session are wh
 
 from __future__ import annotations
 
-import copy
-import os
 import secrets
-import statistics
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.benchmark import Timer
 
 from .build import build_model
 from .cells import Cell, protocol_of, task_of
+from .checking import GRADIENT_TOLERANCE, OUTPUT_TOLERANCE, agrees, errors_against_reference
 from .data import Data
 from .errors import Unsupported
+from .memory import peak_bytes
 from .mixer import Mixer
 from .model import Permute, StandardModel
 from .provenance import provenance, source_of
+from .timing import NOISY_SPREAD, Phases, spread
 from .train import make_optimizer, train_step
+
+__all__ = [
+    "GRADIENT_TOLERANCE",
+    "OUTPUT_TOLERANCE",
+    "Bench",
+    "errors_against_reference",
+    "peak_bytes",
+    "spread",
+    "timing_session",
+]
 
 PHASES = ("permutation", "mixer", "forward", "step")
 """Bringing tokens into route order and back; one mixer call; inference as a whole; a training step as a whole."""
 
 ROUNDS = 9
-SAMPLE_SECONDS = 0.02
-"""Each phase of each cell is repeated for about this long in every round."""
-
-OUTPUT_TOLERANCE = 1e-4
-GRADIENT_TOLERANCE = 1e-3
-"""Largest difference from the float64 reference, relative to the reference's largest entry."""
-
-NOISY_SPREAD = 0.15
-"""An interquartile range beyond this share of the median is marked noisy."""
 
 
-@dataclass
-class Bench:
-    """One cell, set up to be timed: a function a phase, and the samples collected so far."""
+@dataclass(kw_only=True)
+class Bench(Phases):
+    """One cell, set up to be timed."""
 
     cell: Cell
     batch: int
     cells: int
-    phases: dict[str, Callable[[], Any]]
     facts: dict[str, Any]
-    number: dict[str, int] = field(default_factory=dict)
-    seconds: dict[str, list[float]] = field(default_factory=dict)
-
-    def sample(self, device: str) -> None:
-        """Take one sample of every phase."""
-        for phase, run in self.phases.items():
-            timer = Timer("run()", globals={"run": run}, num_threads=1 if device == "cpu" else torch.get_num_threads())
-            if phase not in self.number:  # the first call warms up and tells how often a sample repeats
-                timer.timeit(1)
-                self.number[phase] = max(1, round(SAMPLE_SECONDS / timer.timeit(1).mean))
-                self.seconds[phase] = []
-                continue
-            self.seconds[phase].append(timer.timeit(self.number[phase]).mean)
 
 
 def timing_session(
@@ -88,7 +72,7 @@ def timing_session(
     for number in range(rounds + 1):  # the first round warms up
         watch(f"timing {len(benches)} cells, round {number} of {rounds}")
         for bench in benches:
-            bench.sample(device)
+            bench.sample()
     session, started = secrets.token_hex(8), datetime.now(UTC).isoformat(timespec="seconds")
     return [_row(bench, device) | {"session": session, "started_at": started} for bench in benches]
 
@@ -147,76 +131,9 @@ def _permutation(model: StandardModel, tokens: Tensor, x: Tensor) -> None:
             Permute.apply(Permute.apply(x, route, rank), rank, route)
 
 
-def errors_against_reference(mixer: Mixer, x: Tensor, coordinates: Tensor, sequences: int = 4) -> tuple[float, float]:
-    """How far a mixer's output and input gradient stand from its plain float64 reference.
-
-    The fast path runs at the full shape; the reference, which may be slow, on the first few sequences of the batch.
-
-    Args:
-        mixer: the mixer. x: [batch, length, width]. coordinates: [1, length, 2].
-
-    Returns:
-        (output, gradient): largest difference over the reference's largest entry.
-    """
-    plain = copy.deepcopy(mixer).double()
-    weight = torch.randn(x.shape, generator=torch.Generator().manual_seed(1)).to(x.device)
-    fast_x = x.clone().requires_grad_()
-    fast = mixer(fast_x, None, coordinates)
-    (fast_gradient,) = torch.autograd.grad((fast * weight).sum(), fast_x)
-    slow_x = x[:sequences].double().requires_grad_()
-    slow = plain.reference(slow_x, None, coordinates)
-    (slow_gradient,) = torch.autograd.grad((slow * weight[:sequences]).sum(), slow_x)
-    return _relative(fast[:sequences], slow), _relative(fast_gradient[:sequences], slow_gradient)
-
-
-def _relative(found: Tensor, expected: Tensor) -> float:
-    scale = expected.abs().max().clamp(min=torch.finfo(torch.float64).tiny)
-    return float(((found.double() - expected).abs().max() / scale).detach())
-
-
-def peak_bytes(run: Callable[[], Any], device: str) -> int:
-    """Peak of live tensor bytes that `run` adds on top of what lives already (parameters, optimizer state, batch).
-
-    On a CPU from the allocator's own events (torch.profiler), not from a warm process's resident set.
-    """
-    if device == "cuda":
-        torch.cuda.synchronize()
-        before = torch.cuda.memory_allocated()
-        torch.cuda.reset_peak_memory_stats()
-        run()
-        torch.cuda.synchronize()
-        return torch.cuda.max_memory_allocated() - before
-    from torch.profiler import ProfilerActivity, profile
-
-    with _quiet_standard_error(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
-        run()
-    events = recorded.profiler.kineto_results.events()  # type: ignore[union-attr]
-    memory: list[Any] = [event for event in events if event.name() == "[memory]"]
-    changes = sorted((event.start_ns(), event.nbytes()) for event in memory)
-    live = peak = 0
-    for _, change in changes:
-        live += change
-        peak = max(peak, live)
-    return peak
-
-
-@contextmanager
-def _quiet_standard_error() -> Iterator[None]:
-    """The profiler's C++ side writes notes to standard error that no Python setting silences."""
-    sys.stderr.flush()
-    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nothing, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nothing)
-
-
 def _row(bench: Bench, device: str) -> dict[str, Any]:
     tokens = bench.batch * bench.cells
-    median = {phase: statistics.median(samples) for phase, samples in bench.seconds.items()}
+    median = bench.medians
     row: dict[str, Any] = {
         "cell": bench.cell.key,
         "task": bench.cell.task,
@@ -234,8 +151,7 @@ def _row(bench: Bench, device: str) -> dict[str, Any]:
     }
     row |= {name: value for name, value in provenance(device).items() if name in ("machine", "torch_version")}
     errors = bench.facts["relative_error"], bench.facts["gradient_relative_error"]
-    # Written so that a NaN fails too.
-    if not (errors[0] <= OUTPUT_TOLERANCE and errors[1] <= GRADIENT_TOLERANCE):
+    if not agrees(*errors):
         row["speed_note"] = f"no speed: output differs from the float64 reference by {errors[0]:.1e}/{errors[1]:.1e}"
         return row
     row |= {f"{phase}_seconds": seconds for phase, seconds in median.items()}
@@ -244,9 +160,3 @@ def _row(bench: Bench, device: str) -> dict[str, Any]:
     if max(spread(bench.seconds[phase]) for phase in ("forward", "step")) > NOISY_SPREAD:
         row["speed_note"] = "noisy"
     return row
-
-
-def spread(samples: Sequence[float]) -> float:
-    """Interquartile range over median."""
-    low, middle, high = statistics.quantiles(samples, n=4, method="inclusive")
-    return (high - low) / middle

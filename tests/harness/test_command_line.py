@@ -293,3 +293,15 @@ def test_a_study_killed_in_mid_run_goes_on_from_what_had_finished(tmp_path, how)
     assert len(after) == 8
     kept = after.set_index("key").loc[before["key"]]
     assert kept["started_at"].tolist() == before["started_at"].tolist()
+
+
+def test_two_processes_on_one_store_do_not_corrupt_it(tmp_path, tiny_protocol):
+    arguments = [*FEW, "--protocol", tiny_protocol, "--no-timing", "--workers", "1", "--quiet"]
+    processes = [
+        subprocess.Popen([sys.executable, "-m", "harness", *arguments], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    tables = [process.communicate(timeout=120)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    assert tables[0] == tables[1]  # both made the same numbers
+    assert len(harness.load(tmp_path / "results.sqlite")) == 8
