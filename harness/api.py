@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .cells import Cell, cells_from
-from .errors import Unsupported, UserError
+from .errors import Unsupported, UserError, nearest
 from .progress import Progress
 from .registry import load_plugin
 from .store import Store
@@ -17,6 +17,7 @@ from .study import TUNING_SEEDS, Outcome, Study, run_study
 if TYPE_CHECKING:
     import pandas as pd
 
+DTYPES = ("float32", "tf32", "bfloat16")  # `harness.precision` says what they are; it needs torch
 DEFAULT_ARCHITECTURES = ("gated-ssm", "mamba", "global-attention", "local-attention", "mean-pool")
 
 
@@ -28,6 +29,7 @@ def run_outcome(
     protocols: Sequence[str],
     seeds: Sequence[int],
     device: str,
+    dtype: str,
     store: str | Path,
     tune: bool,
     fresh: bool,
@@ -48,12 +50,14 @@ def run_outcome(
         cell.check()
     if not seeds or len(set(seeds)) != len(seeds) or min(seeds) < 0 or set(seeds) & set(TUNING_SEEDS):
         raise UserError(f"seeds must be different whole numbers from 0 to 999999, got {list(seeds)}")
+    if dtype not in DTYPES:
+        raise UserError(f"dtype is one of {', '.join(DTYPES)}, got {dtype!r}; {nearest(dtype, DTYPES)}")
     device = resolve_device(device)
     if workers is None:
         workers = 1 if device == "cuda" else max(1, len(os.sched_getaffinity(0)))
     with Store(store) as opened:
         return run_study(
-            Study(cells=cells, seeds=seeds, device=device, tune=tune),
+            Study(cells=cells, seeds=seeds, device=device, dtype=dtype, tune=tune),
             opened,
             workers=workers,
             plugins=plugins,

@@ -13,6 +13,7 @@ from .ceilings import Accuracy
 from .cells import Run, ceilings_of, protocol_of, task_of
 from .data import Data
 from .errors import Diverged, Unsupported, UserError
+from .precision import precision
 from .record import Record, begin_record
 from .train import evaluate, train
 
@@ -28,7 +29,8 @@ def execute(run: Run, report: Report = lambda *_: None) -> Record:
     record = begin_record(run)
     started = time.perf_counter()
     try:
-        record |= _train_and_evaluate(run, report)
+        with precision(run.dtype, run.device):
+            record |= _train_and_evaluate(run, report)
     except Unsupported as error:
         record |= {"status": "unsupported", "reason": str(error)}
     except Diverged as error:

@@ -165,18 +165,22 @@ class StandardModel(nn.Module):
         """Class scores of tokens in cell order."""
         if self.gather_once and mask is None:
             return self.in_route_order(self.permute(tokens))
-        x = self.embed(tokens)
+        x = self._embed(tokens)
         for block in self.blocks:
             x = block(x, mask)
         return self.classify(self._read(self.norm(x), mask))
 
     def in_route_order(self, tokens: Float[Tensor, "batch cells features"]) -> Float[Tensor, "batch classes"]:
         """Class scores of tokens that `permute` has already brought into the only route's order."""
-        x = self.embed(tokens)
+        x = self._embed(tokens)
         for block in self.blocks:
             x = block(x, None, True)
         x = self.norm(x)
         return self.classify(x.mean(1) if self.readout == "mean" else x[:, -1])
+
+    def _embed(self, tokens: Tensor) -> Tensor:
+        """The residual stream keeps the parameters' dtype under autocast too."""
+        return self.embed(tokens).to(self.embed.weight.dtype)
 
     def _read(self, x: Tensor, mask: Tensor | None) -> Tensor:
         if self.readout == "mean":

@@ -16,7 +16,7 @@ from .registry import architectures, protocols, scans, tasks
 from .specs import parse_scan, parse_spec
 
 CORE = (
-    "build", "contracts", "data", "execute", "mixer", "model", "routing", "seeds", "train",
+    "build", "contracts", "data", "execute", "mixer", "model", "precision", "routing", "seeds", "train",
 )  # fmt: skip
 """The harness's own modules whose code can change a run's numbers."""
 

@@ -28,11 +28,16 @@ class Study:
     cells: Sequence[Cell]
     seeds: Sequence[int]
     device: str = "cpu"
+    dtype: str = "float32"
     tune: bool = False
 
     @property
     def runs(self) -> list[Run]:
-        return [Run(cell=cell, seed=seed, device=self.device) for cell in self.cells for seed in self.seeds]
+        return [
+            Run(cell=cell, seed=seed, device=self.device, dtype=self.dtype)
+            for cell in self.cells
+            for seed in self.seeds
+        ]
 
 
 @dataclass(kw_only=True)
@@ -78,7 +83,7 @@ def run_study(
     if study.tune:
         rates = tuning_rates(study)
         trials = [
-            Run(cell=cell.with_learning_rate(rate), seed=seed, device=study.device, purpose=TUNING)
+            Run(cell=cell.with_learning_rate(rate), seed=seed, device=study.device, dtype=study.dtype, purpose=TUNING)
             for cell in cells
             for rate in rates[cell]
             for seed in TUNING_SEEDS

@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", default="5", help="how many (0..n-1), or which: 0,3,7 (default: 5)")
     parser.add_argument("--tune", action="store_true", help="choose each cell's learning rate on validation first")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
+    parser.add_argument("--dtype", default="float32", help="float32, tf32 (CUDA) or bfloat16 (default: float32)")
     parser.add_argument("--store", default="results.sqlite", metavar="FILE", help="default: results.sqlite")
     parser.add_argument("--fresh", action="store_true", help="run again what the store has, and replace it")
     parser.add_argument("--no-timing", action="store_true", help="leave out the timing session")
@@ -49,6 +50,7 @@ def main(options: argparse.Namespace) -> int:
         protocols=options.protocol,
         seeds=parse_seeds(options.seeds),
         device=options.device,
+        dtype=options.dtype,
         store=options.store,
         tune=options.tune,
         fresh=options.fresh,

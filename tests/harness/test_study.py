@@ -241,7 +241,7 @@ def test_a_record_of_other_source_is_reported_as_stale(tmp_path, tiny_protocol, 
         store.write(record | {"source": "another"})
     outcome = run_outcome(
         tasks=[TASK], architectures=["mean-pool"], scans=["hilbert"], protocols=[tiny_protocol], seeds=[0],
-        device="cpu", store=tmp_path / "r.sqlite", tune=False, fresh=False, timing=False, workers=0, plugins=(),
+        device="cpu", dtype="float32", store=tmp_path / "r.sqlite", tune=False, fresh=False, timing=False, workers=0, plugins=(),
         quiet=True,
     )  # fmt: skip
     assert outcome.stale == [record["key"]]
@@ -263,3 +263,21 @@ def test_training_learns_what_can_be_learned(tmp_path):
     assert record["test_accuracy"] > 0.95
     assert record["steps_to_threshold"] is not None
     assert 0.5 < record["curve_area"] < 1
+
+
+def test_bfloat16_is_a_run_of_its_own_with_other_numbers(tmp_path, tiny_protocol):
+    frames = [
+        run_tiny(tmp_path, tiny_protocol, architecture="local-attention", seeds=1, dtype=dtype)
+        for dtype in ("float32", "bfloat16")
+    ]
+    assert [frame["status"][0] for frame in frames] == ["done", "done"]
+    assert frames[0]["key"][0] != frames[1]["key"][0]
+    assert frames[0]["test_loss"][0] != frames[1]["test_loss"][0]
+    assert frames[0]["test_loss"][0] == pytest.approx(frames[1]["test_loss"][0], rel=0.05)
+
+
+def test_tf32_on_a_cpu_is_unsupported_and_an_unknown_dtype_a_mistake(tmp_path, tiny_protocol):
+    frame = run_tiny(tmp_path, tiny_protocol, architecture="mean-pool", seeds=1, dtype="tf32")
+    assert frame["status"].tolist() == ["unsupported"]
+    with pytest.raises(UserError, match="dtype"):
+        run_tiny(tmp_path, tiny_protocol, dtype="float23")
