@@ -59,8 +59,14 @@ def _line(route: np.ndarray, grid: Grid) -> str:
         links[route[step + 1]] |= SIDES.get((-way[0], -way[1]), 0)
         if way[1] or apart == 2:
             between = BETWEEN.get(way) or BETWEEN[-way[0], -way[1]]
-            canvas[(row[step] * apart + row[step + 1] * apart) // 2, column[step] + column[step + 1]] = between
-    canvas[::apart, ::2] = np.array(list(BOXES))[links].reshape(grid)
+            canvas[(row[step] + row[step + 1]) * apart // 2, column[step] + column[step + 1]] = between
+            if way[0] and way[1]:
+                canvas[row[step] * apart, 2 * column[step]] = between
+    nodes = canvas[::apart, ::2]
+    # A cell that the line only crosses from corner to corner keeps its slanted stroke.
+    nodes[...] = np.where(
+        (links.reshape(grid) == 0) & (nodes != " "), nodes, np.array(list(BOXES))[links].reshape(grid)
+    )
     canvas[row[0] * apart, 2 * column[0]] = START
     canvas[row[-1] * apart, 2 * column[-1]] = END
     return "\n".join("".join(line).rstrip() for line in canvas)
@@ -92,7 +98,8 @@ def draw_png(routes: np.ndarray, grid: Grid, path: str | Path, *, title: str = "
 
     height, width = grid
     longer = max(height, width)
-    panel = np.array([width, height]) / longer * 4.0
+    side = 4.0 if len(routes) == 1 else 2.6  # inches, the longer side of a panel
+    panel = np.array([width, height]) / longer * side
     across = min(len(routes), 4)
     down = -(-len(routes) // across)
     size = np.maximum(panel, 0.9) * (across, down) + (1.2, 0.5 if title else 0.2)
@@ -103,7 +110,7 @@ def draw_png(routes: np.ndarray, grid: Grid, path: str | Path, *, title: str = "
         axis.set_visible(False)
     drawn = []
     for index, (axis, route) in enumerate(zip(axes.flat, routes, strict=False)):
-        drawn.append(_draw_route(axis, route, grid, points_a_cell=4.0 * 72 / longer))
+        drawn.append(_draw_route(axis, route, grid, points_a_cell=side * 72 / longer))
         if len(routes) > 1:
             axis.set_title(f"route {index}", fontsize=9)
     bar = figure.colorbar(drawn[0], ax=axes, label="step", shrink=0.9 if height > width / 3 else 1.0)

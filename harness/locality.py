@@ -5,7 +5,7 @@ side; the gap of two cells is the difference of their ranks. A route is int64 [c
 
 No single figure ranks the orders. By the mean gap of neighbours (2D to 1D) rows, snake and Morton tie and Hilbert is
 worse; by how far a stretch of the sequence spreads on the grid (1D to 2D) Hilbert is best. What a recurrent mixer feels
-is a third thing, how much of its state is left when the next token of the same blob arrives: `blob_retention`.
+is a third thing, how much of its state is left when the next token of the same blob arrives: `retention`.
 """
 
 from __future__ import annotations

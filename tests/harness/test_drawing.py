@@ -13,6 +13,11 @@ def test_a_connected_route_is_a_line_from_start_to_end():
     assert draw_text(routes_of("snake", (2, 3))[0], (2, 3)) == "●───┐\n■───┘"
 
 
+def test_slanted_steps_are_drawn_from_cell_to_cell():
+    drawing = draw_text(routes_of("zigzag", (3, 3))[0], (3, 3))
+    assert drawing.splitlines() == ["●─╴ ╷", " ╱ ╱│", "╷ ╱ ╵", "│╱ ╱", "╵ ╶─■"]
+
+
 def test_a_route_that_jumps_shows_its_steps():
     assert draw_text(routes_of("horizontal", (2, 4))[0], (2, 4)) == "0 1 2 3\n4 5 6 7"
 
