@@ -6,6 +6,7 @@ Knows records only: what it shows can be made again from the store, on any machi
 from __future__ import annotations
 
 import math
+import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from datetime import date
@@ -37,6 +38,7 @@ def write_report(records: Sequence[Record], timings: Sequence[dict[str, Any]], p
         lines += [f"## {number}. {short('task', group[0].task)}", ""]
         lines += ["  \n".join(caption_of(group, tuned=tuned)), ""]
         lines += [markdown_table(columns_of(group, tuned=tuned)), ""]
+        lines += ["Runs made by:", "", "```", _command(group, tuned=tuned), "```", ""]
         lines += [
             "Test accuracy: mean over seeds with a 95% t interval. Steps: median over seeds, and how many reached it"
             " (`>` where half did not within the budget). Throughput counts cells, not route steps.",
@@ -54,6 +56,21 @@ def write_report(records: Sequence[Record], timings: Sequence[dict[str, Any]], p
     lines += _provenance(records)
     path.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
     return figures
+
+
+def _command(rows: Sequence[Row], *, tuned: bool) -> str:
+    """The command that makes these runs (or answers from a store that has them)."""
+    architectures, scans = _names(rows)
+    seeds = sorted({record["seed"] for row in rows for record in row.records})
+    words = ["python -m harness run --task", short("task", rows[0].task)]
+    words += ["--scan", *(short("scan", name) for name in scans)]
+    words += ["--arch", *(short("architecture", name) for name in architectures)]
+    protocol = short("protocol", rows[0].protocol)
+    if protocol != "standard" and not tuned:
+        words += ["--protocol", protocol]
+    words += ["--seeds", str(len(seeds)) if seeds == list(range(len(seeds))) else ",".join(map(str, seeds))]
+    words += ["--tune"] * tuned
+    return textwrap.fill(" ".join(words), 110, subsequent_indent="    ", break_on_hyphens=False).replace("\n", " \\\n")
 
 
 def _provenance(records: Sequence[Record]) -> list[str]:
