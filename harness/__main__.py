@@ -21,6 +21,7 @@ COMMANDS = {
     "report": "write a Markdown report with tables and figures from a store",
     "export": "write a store's runs as CSV, JSON Lines or Parquet",
     "rerun": "run one stored run again and say whether it comes out the same",
+    "speed": "time mixers alone over a sweep of lengths: growth of time and memory, and where one overtakes another",
     "doctor": "say what is installed, which kernels can run here, and how to get what is missing",
 }
 
@@ -60,7 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted; finished runs are in the store, the same command goes on from there", file=sys.stderr)
         return 130
-    except BrokenPipeError:
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):
+            print(f"error: {error}", file=sys.stderr)
+            return 1
         sys.stderr.close()  # whoever read our output went away; that is no error of ours
         return 0
 

@@ -48,7 +48,7 @@ def run_outcome(
     cells = cells_from(tasks, architectures or DEFAULT_ARCHITECTURES, scans, protocols)
     for cell in cells:
         cell.check()
-    if not seeds or len(set(seeds)) != len(seeds) or min(seeds) < 0 or set(seeds) & set(TUNING_SEEDS):
+    if not seeds or len(set(seeds)) != len(seeds) or min(seeds) < 0 or max(seeds) >= min(TUNING_SEEDS):
         raise UserError(f"seeds must be different whole numbers from 0 to 999999, got {list(seeds)}")
     if dtype not in DTYPES:
         raise UserError(f"dtype is one of {', '.join(DTYPES)}, got {dtype!r}; {nearest(dtype, DTYPES)}")
@@ -84,7 +84,7 @@ def check_before_run(cell: Cell) -> None:
         check_cell(cell)
     except UserError:
         raise
-    except (Unsupported, Exception):
+    except (Unsupported, Exception, SystemExit):
         return
 
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 
 from .ceilings import Ceilings, ceilings
 from .contracts import Scan, Task
+from .errors import UserError
 from .protocols.standard import Standard
-from .registry import architectures, protocols, scans, tasks
+from .registry import Registry, architectures, protocols, scans, tasks
 from .routing import scan_from
 from .specs import Spec, format_spec, parse_scan, parse_spec
 
@@ -132,7 +133,7 @@ def cells_from(
 def parse_task(text: str) -> Task:
     """The task of a spec text."""
     entry, values = tasks.parse(text)
-    return entry.create(values)
+    return entry.create_light(values)
 
 
 def task_of(cell: Cell) -> Task:
@@ -154,7 +155,7 @@ def scan_of(cell: Cell) -> Scan:
 def protocol_of(cell: Cell) -> Standard:
     """The cell's protocol."""
     entry, values = protocols.parse(cell.protocol)
-    return entry.create(values)
+    return entry.create_light(values)
 
 
 def short(axis: str, text: str) -> str:
@@ -164,6 +165,13 @@ def short(axis: str, text: str) -> str:
     'window.reversed'
     """
     registry = {"task": tasks, "architecture": architectures, "scan": scans, "protocol": protocols}[axis]
+    try:
+        return _short(registry, axis, text)
+    except UserError:  # a plug-in's entry that is not loaded here, or one that has changed since
+        return text
+
+
+def _short(registry: Registry, axis: str, text: str) -> str:
     specs = parse_scan(text) if axis == "scan" else [parse_spec(text, axis=axis)]
     shortened = []
     for spec in specs:

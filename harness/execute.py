@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import traceback
 from collections.abc import Callable
@@ -56,11 +57,17 @@ def _train_and_evaluate(run: Run, report: Report) -> Record:
     model = build_model(run.cell, task, protocol, seed=run.seed).to(run.device)
     curve = train(model, data, protocol, lambda step, loss, accuracy: report(step, protocol.steps, loss, accuracy))
     test_accuracy, test_loss = evaluate(model, data.evaluation("test", protocol.test_samples))
+    if not math.isfinite(
+        test_loss
+    ):  # the last step can break the weights, and the argmax of NaN is a class all the same
+        raise Diverged(protocol.steps, test_loss)
     ceilings = ceilings_of(run.cell.task)
     return {
         "test_accuracy": test_accuracy,
         "test_loss": test_loss,
         "validation_accuracy": curve.accuracy[-1],
+        "grid": list(task.grid),
+        "classes": task.classes,
         "chance_accuracy": task.chance,
         "order_blind_ceiling": _value(ceilings.order_blind),
         "position_marginal_ceiling": _value(ceilings.position_marginal),

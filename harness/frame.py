@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .provenance import is_stale
 from .store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS = (
-    "key", "task", "architecture", "scan", "protocol", "seed", "status", "reason",
+    "key", "task", "architecture", "scan", "protocol", "seed", "status", "reason", "stale",
     "test_accuracy", "test_loss", "validation_accuracy", "chance_accuracy", "order_blind_ceiling",
     "position_marginal_ceiling", "oracle_accuracy", "threshold_accuracy", "steps_to_threshold", "curve_area",
     "train_tokens_per_second", "forward_tokens_per_second", "step_seconds", "forward_seconds", "permutation_seconds",
@@ -37,7 +38,7 @@ def frame_of(records: Sequence[dict[str, Any]], timings: Sequence[dict[str, Any]
     rows = []
     for record in records:
         speed = latest.get((record["cell"], record["device"], record["dtype"]), {})
-        rows.append({**record, **{name: speed.get(name) for name in SPEED_COLUMNS}})
+        rows.append({**record, "stale": is_stale(record), **{name: speed.get(name) for name in SPEED_COLUMNS}})
     return pd.DataFrame([{name: row.get(name) for name in COLUMNS} for row in rows], columns=pd.Index(COLUMNS))
 
 
@@ -47,5 +48,5 @@ def load(path: str | Path, *, tuning: bool = False) -> pd.DataFrame:
     Raises:
         UserError: no such file, or not a store.
     """
-    with Store(path, create=False) as store:
+    with Store(path, read_only=True) as store:
         return frame_of(store.records(tuning=tuning), store.timings())

@@ -17,25 +17,16 @@ from torch import Tensor
 
 from .build import build_model
 from .cells import Cell, protocol_of, task_of
-from .checking import GRADIENT_TOLERANCE, OUTPUT_TOLERANCE, agrees, errors_against_reference
+from .checking import agrees, errors_against_reference
 from .data import Data
 from .errors import Unsupported
 from .memory import peak_bytes
 from .mixer import Mixer
 from .model import Permute, StandardModel
+from .precision import precision
 from .provenance import provenance, source_of
 from .timing import NOISY_SPREAD, Phases, spread
 from .train import make_optimizer, train_step
-
-__all__ = [
-    "GRADIENT_TOLERANCE",
-    "OUTPUT_TOLERANCE",
-    "Bench",
-    "errors_against_reference",
-    "peak_bytes",
-    "spread",
-    "timing_session",
-]
 
 PHASES = ("permutation", "mixer", "forward", "step")
 """Bringing tokens into route order and back; one mixer call; inference as a whole; a training step as a whole."""
@@ -54,7 +45,12 @@ class Bench(Phases):
 
 
 def timing_session(
-    cells: Sequence[Cell], *, device: str = "cpu", rounds: int = ROUNDS, watch: Callable[[str], None] = lambda _: None
+    cells: Sequence[Cell],
+    *,
+    device: str = "cpu",
+    dtype: str = "float32",
+    rounds: int = ROUNDS,
+    watch: Callable[[str], None] = lambda _: None,
 ) -> list[dict[str, Any]]:
     """Time cells against each other; a row a cell, with raw samples (seconds).
 
@@ -63,18 +59,19 @@ def timing_session(
     if device == "cpu":
         torch.set_num_threads(1)
     benches = []
-    for cell in cells:
-        watch(f"preparing {cell.architecture} {cell.scan}")
-        try:
-            benches.append(_prepare(cell, device))
-        except Unsupported:
-            continue
-    for number in range(rounds + 1):  # the first round warms up
-        watch(f"timing {len(benches)} cells, round {number} of {rounds}")
-        for bench in benches:
-            bench.sample()
+    with precision(dtype, device):
+        for cell in cells:
+            watch(f"preparing {cell.architecture} {cell.scan}")
+            try:
+                benches.append(_prepare(cell, device))
+            except Unsupported:
+                continue
+        for number in range(rounds + 1):  # the first round warms up
+            watch(f"timing {len(benches)} cells, round {number} of {rounds}")
+            for bench in benches:
+                bench.sample()
     session, started = secrets.token_hex(8), datetime.now(UTC).isoformat(timespec="seconds")
-    return [_row(bench, device) | {"session": session, "started_at": started} for bench in benches]
+    return [_row(bench, device, dtype) | {"session": session, "started_at": started} for bench in benches]
 
 
 def _prepare(cell: Cell, device: str) -> Bench:
@@ -131,7 +128,7 @@ def _permutation(model: StandardModel, tokens: Tensor, x: Tensor) -> None:
             Permute.apply(Permute.apply(x, route, rank), rank, route)
 
 
-def _row(bench: Bench, device: str) -> dict[str, Any]:
+def _row(bench: Bench, device: str, dtype: str) -> dict[str, Any]:
     tokens = bench.batch * bench.cells
     median = bench.medians
     row: dict[str, Any] = {
@@ -141,8 +138,8 @@ def _row(bench: Bench, device: str) -> dict[str, Any]:
         "scan": bench.cell.scan,
         "protocol": bench.cell.protocol,
         "device": device,
-        "dtype": "float32",
-        "setting": f"{device} float32 threads=1",
+        "dtype": dtype,
+        "setting": f"{device} {dtype} threads=1",
         "batch": bench.batch,
         "length": bench.cells,
         **bench.facts,
@@ -151,7 +148,7 @@ def _row(bench: Bench, device: str) -> dict[str, Any]:
     }
     row |= {name: value for name, value in provenance(device).items() if name in ("machine", "torch_version")}
     errors = bench.facts["relative_error"], bench.facts["gradient_relative_error"]
-    if not agrees(*errors):
+    if not agrees(*errors, dtype=dtype):
         row["speed_note"] = f"no speed: output differs from the float64 reference by {errors[0]:.1e}/{errors[1]:.1e}"
         return row
     row |= {f"{phase}_seconds": seconds for phase, seconds in median.items()}

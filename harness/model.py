@@ -76,7 +76,7 @@ class RoutedMixer(nn.Module):
     ) -> Float[Tensor, "batch cells width"]:
         """Mix along every route. in_order: x already stands in the order of the only route."""
         if in_order:
-            return self.mixers[0](x, mask, self.coordinates[0][None])
+            return _same_shape(self.mixers[0](x, mask, self.coordinates[0][None]), x)
         outputs = [self._along(route, x, mask) for route in range(len(self.routes))]
         if len(outputs) == 1:
             return outputs[0]
@@ -89,13 +89,19 @@ class RoutedMixer(nn.Module):
         route = self.routes[number]
         if mask is None:
             rank = self.ranks[number]
-            mixed = mixer(Permute.apply(x, route, rank), None, coordinates[None])
+            mixed = _same_shape(mixer(Permute.apply(x, route, rank), None, coordinates[None]), x)
             return Permute.apply(mixed, rank, route)  # type: ignore[return-value]
         steps = steps_of(route, mask)
         rank = torch.argsort(steps, dim=1)
         places = coordinates[torch.argsort(route)][steps]
-        mixed = mixer(Permute.apply(x, steps, rank), mask.gather(1, steps), places)
+        mixed = _same_shape(mixer(Permute.apply(x, steps, rank), mask.gather(1, steps), places), x)
         return Permute.apply(mixed, rank, steps)  # type: ignore[return-value]
+
+
+def _same_shape(mixed: Tensor, x: Tensor) -> Tensor:
+    if mixed.shape != x.shape:
+        raise ValueError(f"a mixer must return the shape it was given, {list(x.shape)}, got {list(mixed.shape)}")
+    return mixed
 
 
 class Block(nn.Module):

@@ -8,15 +8,17 @@ import importlib.metadata
 import importlib.util
 import platform
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
-from .cells import Cell
+from .cells import Cell, cell_from
+from .errors import UserError
 from .registry import architectures, protocols, scans, tasks
 from .specs import parse_scan, parse_spec
 
 CORE = (
-    "build", "contracts", "data", "execute", "mixer", "model", "precision", "routing", "seeds", "train",
+    "build", "ceilings", "contracts", "data", "execute", "mixer", "model", "precision", "routing", "seeds", "train",
 )  # fmt: skip
 """The harness's own modules whose code can change a run's numbers."""
 
@@ -24,20 +26,25 @@ CORE = (
 @functools.cache
 def provenance(device: str = "cpu") -> dict[str, Any]:
     """Commit, dirty flag, versions, processor and determinism setting, as columns of a record."""
-    import torch
-
     commit, dirty = _commit()
+    torch = sys.modules.get("torch")  # a run has imported it; the driver need not, to know a version
     return {
         "commit": commit,
         "dirty": dirty,
         "harness_version": _version("scan-order-harness"),
-        "torch_version": torch.__version__,
+        "torch_version": _version("torch"),
         "mamba_ssm_version": _version("mamba-ssm"),
         "numpy_version": _version("numpy"),
         "python_version": platform.python_version(),
-        "machine": torch.cuda.get_device_name() if device == "cuda" else processor(),
-        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "machine": _gpu() if device == "cuda" else processor(),
+        "deterministic": torch is not None and torch.are_deterministic_algorithms_enabled(),
     }
+
+
+def _gpu() -> str:
+    import torch
+
+    return torch.cuda.get_device_name()
 
 
 def _version(package: str) -> str | None:
@@ -74,6 +81,15 @@ def _commit() -> tuple[str | None, bool | None]:
         return git("rev-parse", "HEAD").strip()[:12], bool(git("status", "--porcelain", "--untracked-files=no").strip())
     except (OSError, subprocess.SubprocessError):
         return None, None
+
+
+def is_stale(record: dict[str, Any]) -> bool:
+    """Whether a record was made by other source than today's; true too where its entries are not known here."""
+    try:
+        texts = (record["task"], record["architecture"], record["scan"], record["protocol"])
+        return source_of(cell_from(*texts)) != record["source"]
+    except (KeyError, UserError):
+        return True
 
 
 @functools.cache

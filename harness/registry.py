@@ -15,6 +15,7 @@ Heavy packages (torch) are imported inside the factory, so that `--help` and `li
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.metadata
 import importlib.util
@@ -30,7 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from .errors import UserError, nearest
+from .errors import Unsupported, UserError, nearest
 from .specs import KEY, NAME, Spec, format_spec, parse_spec
 
 Value: TypeAlias = bool | int | float | str
@@ -163,6 +164,22 @@ class Entry:
         missing = [name for name in self.supplied if name not in supplied]
         assert not missing, f"{self.axis} {self.name} asks for {missing}, which the harness does not supply here"
         return self.factory(**values, **{name: supplied[name] for name in self.supplied})
+
+    def create_light(self, values: dict[str, Value]) -> Any:
+        """`create` for the axes whose factories the driver calls itself.
+
+        Raises:
+            UserError: the factory refused its parameters, or raised something else; one line.
+            Unsupported: as the factory says.
+        """
+        try:
+            return self.create(values)
+        except (UserError, Unsupported):
+            raise
+        except (Exception, SystemExit) as error:
+            raise UserError(
+                f"{self.axis} {self.name} of {self.module}: its factory raised {type(error).__name__}: {error}"
+            ) from error
 
 
 class Registry:
@@ -317,15 +334,16 @@ def load_plugin(name: str) -> types.ModuleType:
         UserError: it cannot be found or does not import.
     """
     try:
-        if name.endswith(".py"):
+        with contextlib.redirect_stdout(sys.stderr):  # what it prints must not mix with a table or JSON
+            if not name.endswith(".py"):
+                return importlib.import_module(name)
             spec = importlib.util.spec_from_file_location(f"harness_plugin_{Path(name).stem}", name)
             assert spec is not None and spec.loader is not None
             module = importlib.util.module_from_spec(spec)
             sys.modules[spec.name] = module
             spec.loader.exec_module(module)
             return module
-        return importlib.import_module(name)
     except UserError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserError(f"plug-in {name!r} does not import: {type(error).__name__}: {error}") from error

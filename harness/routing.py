@@ -93,7 +93,7 @@ def scan_from(text: str) -> tuple[str, int, Scan]:
 
 def _resolve(spec: Spec) -> tuple[str, int, Scan]:
     entry, values = scans.resolve(spec)
-    scan: Scan = entry.create(values)
+    scan: Scan = entry.create_light(values)
     for modifier in spec.modifiers:
         if modifier not in MODIFIERS:
             raise UserError(f"scan modifier {modifier!r} is not known; {nearest(modifier, MODIFIERS)}")

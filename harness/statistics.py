@@ -157,7 +157,7 @@ def correct(family: Sequence[Comparison]) -> list[Comparison]:
             replace(
                 comparison,
                 corrected=p,
-                undecidable=comparison.smallest * size > comparison.level,
+                undecidable=p > comparison.level and comparison.smallest * size > comparison.level,
                 detectable=detectable_effect(deviation, n, comparison.level / size),
             )
         )

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from .errors import UserError
 
@@ -45,26 +47,47 @@ class Store:
         UserError: not a store, a store of a newer harness, a folder that cannot be written.
     """
 
-    def __init__(self, path: str | Path, *, create: bool = True):
+    def __init__(self, path: str | Path, *, create: bool = True, read_only: bool = False):
         self.path = Path(path)
-        if not create and not self.path.exists():
+        if (read_only or not create) and not self.path.exists():
             raise UserError(f"store {str(path)!r} does not exist; make one with: python -m harness run --store {path}")
         if self.path.is_dir():
             raise UserError(f"store {str(path)!r} is a folder; give a file, results.sqlite say")
         if not self.path.parent.is_dir():
             raise UserError(f"store {str(path)!r}: the folder {str(self.path.parent)!r} does not exist; make it first")
         try:
-            self._connection = sqlite3.connect(self.path, timeout=WAIT_SECONDS, isolation_level=None)
-            self._open()
+            self._connection = self._read_only() if read_only else self._connect(str(self.path))
+            self._check_schema()
+            if not read_only:
+                self._prepare()
+                self._file = self.path.stat().st_ino
         except sqlite3.DatabaseError as error:
             raise UserError(f"store {str(path)!r} cannot be used: {error}; give another file with --store") from error
 
-    def _open(self) -> None:
+    @staticmethod
+    def _connect(target: str) -> sqlite3.Connection:
+        uri = target.startswith("file:")
+        return sqlite3.connect(target, timeout=WAIT_SECONDS, isolation_level=None, uri=uri)
+
+    def _read_only(self) -> sqlite3.Connection:
+        """A connection that never writes, in a folder that cannot be written either."""
+        target = f"file:{quote(str(self.path.resolve()))}"
+        connection = self._connect(f"{target}?mode=ro")
+        try:
+            connection.execute("SELECT count(*) FROM sqlite_master")
+            return connection
+        except sqlite3.OperationalError:
+            # Reading needs the log's side files; where they cannot be made, nobody can be writing either.
+            connection.close()
+            return self._connect(f"{target}?immutable=1")
+
+    def _check_schema(self) -> None:
+        self._connection.execute("BEGIN")  # one view of the file: another process may be making it just now
+        tables = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         application = self._connection.execute("PRAGMA application_id").fetchone()[0]
         version = self._connection.execute("PRAGMA user_version").fetchone()[0]
-        foreign = application != APPLICATION_ID and (
-            application != 0 or self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] > 0
-        )
+        self._connection.execute("COMMIT")
+        foreign = application != APPLICATION_ID and (application != 0 or tables > 0)
         if foreign:
             raise UserError(
                 f"store {str(self.path)!r} is a database of another program; give another file with --store"
@@ -74,17 +97,38 @@ class Store:
                 f"store {str(self.path)!r} has schema {version}, this harness reads up to {SCHEMA_VERSION};"
                 " update the harness or give another file with --store"
             )
-        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._version = version
+
+    def _prepare(self) -> None:
+        self._use_write_ahead_log()
         self._connection.execute("PRAGMA synchronous = FULL")  # a record counts as finished once it is on the disk
-        if version < SCHEMA_VERSION:
+        if self._version < SCHEMA_VERSION:
             with self._transaction():
                 for statement in SCHEMA.split(";"):
                     self._connection.execute(statement)
                 self._connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            self._version = SCHEMA_VERSION
+
+    def _use_write_ahead_log(self) -> None:
+        """Switch the log on; SQLite's own waiting does not cover this statement when several processes make a file."""
+        deadline = time.monotonic() + WAIT_SECONDS
+        while True:
+            try:
+                self._connection.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
+        if hasattr(self, "_file") and not (self.path.exists() and self.path.stat().st_ino == self._file):
+            raise UserError(
+                f"store {str(self.path)!r} was deleted or replaced while it was in use; what came since is lost,"
+                " start the same command again"
+            )
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -128,6 +172,8 @@ class Store:
 
     def records(self, *, tuning: bool = False) -> list[dict[str, Any]]:
         """All records in the order they were written, tuning runs on request."""
+        if self._version == 0:
+            return []  # a file that was begun and never written
         where = "" if tuning else "WHERE purpose = 'final'"
         return [
             json.loads(row[0]) for row in self._connection.execute(f"SELECT record FROM runs {where} ORDER BY rowid")
@@ -135,6 +181,8 @@ class Store:
 
     def timings(self) -> list[dict[str, Any]]:
         """All rows of all timing sessions, oldest first."""
+        if self._version == 0:
+            return []
         return [json.loads(row[0]) for row in self._connection.execute("SELECT record FROM timings ORDER BY id")]
 
     def close(self) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from .cells import FINAL, TUNING, UNTUNED, Cell, Run, protocol_of
 from .executors import Executor, InProcess, Pool, in_worker
 from .progress import Progress
-from .provenance import source_of
+from .provenance import is_stale, provenance, source_of
 from .record import Record
 from .store import FINISHED, Store
 
@@ -31,14 +31,6 @@ class Study:
     dtype: str = "float32"
     tune: bool = False
 
-    @property
-    def runs(self) -> list[Run]:
-        return [
-            Run(cell=cell, seed=seed, device=self.device, dtype=self.dtype)
-            for cell in self.cells
-            for seed in self.seeds
-        ]
-
 
 @dataclass(kw_only=True)
 class Outcome:
@@ -48,7 +40,6 @@ class Outcome:
     timings: list[dict[str, Any]] = field(default_factory=list)
     from_store: int = 0
     stale: list[str] = field(default_factory=list)
-    tuned: bool = False
 
     @property
     def failed(self) -> list[Record]:
@@ -74,7 +65,7 @@ def run_study(
         check: called once a cell before anything starts, to say early what the user got wrong.
     """
     executor: Executor = Pool(workers, plugins) if workers else InProcess()
-    outcome = Outcome(tuned=study.tune)
+    outcome = Outcome()
     cells = list(study.cells)
 
     def do(runs: Sequence[Run]) -> dict[str, Record]:
@@ -90,14 +81,27 @@ def run_study(
         ]
         records = do(trials)
         cells = [best_rate(cell, rates[cell], trials, records) for cell in cells]
-    selection = f"best of {len(TUNING_FACTORS)} rates on {len(TUNING_SEEDS)} tuning seeds" if study.tune else UNTUNED
-    final = [replace(run, selection=selection) for run in replace(study, cells=cells).runs]
+    # Which rates were tried is part of what a final run is: it stands in its key and beside its score.
+    tried = [" ".join(f"{rate:g}" for rate in rates[cell]) if study.tune else "" for cell in study.cells]
+    final = [
+        Run(
+            cell=cell,
+            seed=seed,
+            device=study.device,
+            dtype=study.dtype,
+            selection=f"best of {grid} on {len(TUNING_SEEDS)} tuning seeds" if study.tune else UNTUNED,
+        )
+        for cell, grid in zip(cells, tried, strict=True)
+        for seed in study.seeds
+    ]
     outcome.from_store, outcome.stale = 0, []
     found = do(final)
     outcome.records = [found[run.key] for run in final]
     if timing:
         ran = [cell for cell in cells if any(r["cell"] == cell.key and r["status"] == "done" for r in outcome.records)]
-        outcome.timings = _time(ran, study.device, store, plugins, progress, fresh=fresh, in_process=not workers)
+        outcome.timings = _time(
+            ran, study.device, study.dtype, store, plugins, progress, fresh=fresh, in_process=not workers
+        )
     return outcome
 
 
@@ -114,10 +118,7 @@ def _do(
     found = {} if fresh else store.find_many(run.key for run in runs)
     found = {key: record for key, record in found.items() if record["status"] in FINISHED}
     # A record of other source under the same key is shown as stale, never passed off as today's.
-    for run in runs:
-        if run.key in found and found[run.key]["source"] != source_of(run.cell):
-            found[run.key]["stale"] = True
-            outcome.stale.append(run.key)
+    outcome.stale += [run.key for run in runs if run.key in found and is_stale(found[run.key])]
     outcome.from_store += len(found)
     missing = [run for run in dict.fromkeys(runs) if run.key not in found]
     if not missing:
@@ -159,6 +160,7 @@ def best_rate(cell: Cell, rates: Sequence[float], trials: Sequence[Run], records
 def _time(
     cells: Sequence[Cell],
     device: str,
+    dtype: str,
     store: Store,
     plugins: Sequence[str],
     progress: Progress,
@@ -172,13 +174,20 @@ def _time(
         return []
     if not fresh:
         sessions: dict[str, dict[str, dict[str, Any]]] = {}
+        here = provenance(device)
         for row in store.timings():
-            if row["device"] == device and wanted.get(row["cell"]) == row["source"]:
+            same_place = all(row[name] == here[name] for name in ("machine", "torch_version"))
+            if (
+                row["device"] == device
+                and row["dtype"] == dtype
+                and same_place
+                and wanted.get(row["cell"]) == row["source"]
+            ):
                 sessions.setdefault(row["session"], {})[row["cell"]] = row
         whole = [rows for rows in sessions.values() if len(rows) == len(wanted)]
         if whole:
             return list(whole[-1].values())
-    work = {"cells": list(cells), "device": device}
+    work = {"cells": list(cells), "device": device, "dtype": dtype}
     try:
         with progress.timing():
             if in_process:

@@ -9,8 +9,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .cells import short
+from .cells import UNTUNED, short
+from .provenance import is_stale
 from .record import Record
+from .specs import Spec, format_spec, parse_spec
 from .statistics import Comparison, Interval, compare, correct, mean_interval
 
 PRIMARY = ("horizontal", "hilbert")
@@ -26,6 +28,8 @@ class Row:
     scan: str
     protocol: str
     device: str
+    dtype: str
+    selection: str
     accuracy: Interval
     area: Interval
     outcomes: dict[str, int]
@@ -41,6 +45,15 @@ class Row:
     records: tuple[Record, ...]
 
     @property
+    def table(self) -> tuple[str, str, str, str, str]:
+        """What rows must share to stand in one table and to be compared: task, protocol, device, format, selection.
+
+        Cells tuned on one grid share a table although each carries its own rate.
+        """
+        protocol = self.protocol if self.selection == UNTUNED else without_rate(self.protocol)
+        return self.task, protocol, self.device, self.dtype, self.selection
+
+    @property
     def done(self) -> int:
         return self.outcomes.get("done", 0)
 
@@ -50,12 +63,31 @@ class Row:
 
 
 def rows_of(records: Iterable[Record], timings: Iterable[dict[str, Any]]) -> list[Row]:
-    """A row a cell and device, in the order in which the records come."""
-    speeds = {(timing["cell"], timing["device"]): timing for timing in timings}
-    groups: dict[tuple[str, str, str], list[Record]] = {}
+    """A row a cell, device, number format and selection, in the order in which the records come.
+
+    Speeds are comparable within one session only: in each table those of the session that covers most of its rows are
+    shown as they are, the others are marked.
+    """
+    speeds = {(timing["cell"], timing["device"], timing["dtype"]): timing for timing in timings}
+    groups: dict[tuple[str, str, str, str], list[Record]] = {}
     for record in records:
-        groups.setdefault((record["cell"], record["device"], record["selection"]), []).append(record)
-    return [_row(group, speeds.get(key[:2], {})) for key, group in groups.items()]
+        key = (record["cell"], record["device"], record["dtype"], record["selection"])
+        groups.setdefault(key, []).append(record)
+    rows = [_row(group, dict(speeds.get(key[:3], {}))) for key, group in groups.items()]
+    for table in tables_of(rows):
+        sessions = [row.speed["session"] for row in table if "session" in row.speed]
+        for row in table:
+            if sessions and row.speed.get("session", statistics.mode(sessions)) != statistics.mode(sessions):
+                row.speed["speed_note"] = "; ".join(filter(None, [row.speed.get("speed_note"), "another session"]))
+    return rows
+
+
+def tables_of(rows: Sequence[Row]) -> list[list[Row]]:
+    """Rows by the table that they stand in."""
+    tables: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        tables.setdefault(row.table, []).append(row)
+    return list(tables.values())
 
 
 def _row(records: list[Record], speed: dict[str, Any]) -> Row:
@@ -74,6 +106,8 @@ def _row(records: list[Record], speed: dict[str, Any]) -> Row:
         scan=first["scan"],
         protocol=first["protocol"],
         device=first["device"],
+        dtype=first["dtype"],
+        selection=first["selection"],
         accuracy=mean_interval([record["test_accuracy"] for record in done]),
         area=mean_interval([record["curve_area"] for record in done]),
         outcomes=outcomes,
@@ -85,77 +119,87 @@ def _row(records: list[Record], speed: dict[str, Any]) -> Row:
         parameters=next((record["parameters"] for record in done), None),
         kernel=next((record["kernel"] for record in done), None),
         speed=speed,
-        stale=any(record.get("stale") for record in records),
+        stale=any(is_stale(record) for record in records),
         records=tuple(records),
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """Two scans of one task, architecture and protocol, compared seed by seed."""
+    """Two scans of one architecture in one table, compared seed by seed.
 
-    task: str
+    family: how many comparisons were corrected together. left_out: runs of the two cells that have no accuracy, or
+    whose partner has none.
+    """
+
+    table: tuple[str, ...]
     architecture: str
-    protocol: str
     first: str
     second: str
     primary: bool
+    family: int
+    left_out: int
     comparison: Comparison
 
     @property
     def text(self) -> str:
         effect = self.comparison.effect
         interval = f" [{effect.low:+.3f}, {effect.high:+.3f}]" if effect.n > 1 else ""
+        left_out = f", {self.left_out} runs without a partner left out" if self.left_out else ""
         return (
             f"{short('architecture', self.architecture)}: {short('scan', self.second)} minus"
-            f" {short('scan', self.first)} {effect.mean:+.3f}{interval}, n={effect.n}: {self.comparison.verdict}"
+            f" {short('scan', self.first)} {effect.mean:+.3f}{interval}, n={effect.n}{left_out}:"
+            f" {self.comparison.verdict}"
         )
 
 
 def findings_of(rows: Sequence[Row]) -> list[Finding]:
-    """Every pair of scans that shares task, architecture, protocol, paired by seed.
+    """Every pair of scans that shares a table and an architecture, paired by seed; stale rows take no part.
 
     Horizontal against Hilbert is the declared primary family and corrected by itself; the other pairs are exploratory
     and corrected together.
     """
-    groups: dict[tuple[str, str, str, str], list[Row]] = {}
+    groups: dict[tuple[tuple[str, ...], str], list[Row]] = {}
     for row in rows:
-        # A tuned cell's protocol carries its own rate; tuned cells are still compared with each other.
-        groups.setdefault((row.task, row.architecture, _without_rate(row.protocol), row.device), []).append(row)
-    pairs: list[tuple[bool, Row, Row, Comparison]] = []
+        if not row.stale:
+            groups.setdefault((row.table, row.architecture), []).append(row)
+    pairs: list[tuple[bool, Row, Row, int, Comparison]] = []
     for group in groups.values():
-        for first, second in itertools.combinations(group, 2):
-            names = (first.scan, second.scan)
-            if names == PRIMARY[::-1]:
-                first, second = second, first
+        for pair in itertools.combinations(group, 2):
+            first, second = pair[::-1] if (pair[0].scan, pair[1].scan) == PRIMARY[::-1] else pair
             scores = [
                 {r["seed"]: r["test_accuracy"] for r in row.records if r["status"] == "done"} for row in (first, second)
             ]
             seeds = sorted(scores[0].keys() & scores[1].keys())
-            if first.scan != second.scan and seeds:
-                primary = set(names) == set(PRIMARY)
+            if seeds:
+                left_out = len(first.records) + len(second.records) - 2 * len(seeds)
                 comparison = compare([scores[0][s] for s in seeds], [scores[1][s] for s in seeds])
-                pairs.append((primary, first, second, comparison))
+                pairs.append(((first.scan, second.scan) == PRIMARY, first, second, left_out, comparison))
     findings = []
     for primary in (True, False):
         family = [pair for pair in pairs if pair[0] is primary]
-        for (_, first, second, _), comparison in zip(family, correct([pair[3] for pair in family]), strict=True):
+        corrected = correct([pair[-1] for pair in family])
+        for (_, first, second, left_out, _), comparison in zip(family, corrected, strict=True):
             findings.append(
                 Finding(
-                    task=first.task,
+                    table=first.table,
                     architecture=first.architecture,
-                    protocol=first.protocol,
                     first=first.scan,
                     second=second.scan,
                     primary=primary,
+                    family=len(family),
+                    left_out=left_out,
                     comparison=comparison,
                 )
             )
     return findings
 
 
-def _without_rate(protocol: str) -> str:
-    return ",".join(part for part in protocol.split(",") if not part.startswith("learning_rate="))
+def without_rate(protocol: str) -> str:
+    """A protocol's text without its learning rate."""
+    spec = parse_spec(protocol, axis="protocol")
+    kept = {name: value for name, value in spec.parameters.items() if name != "learning_rate"}
+    return format_spec(Spec(name=spec.name, parameters=kept))
 
 
 def mixtures(records: Sequence[Record]) -> list[str]:

@@ -9,23 +9,24 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from .cells import parse_task, short
+from .cells import UNTUNED, short
 from .statistics import Interval
-from .summary import Finding, Row
+from .summary import Finding, Row, tables_of
 
 UNTUNED_CAPTION = "one learning rate for all, untuned"
-TUNED_CAPTION = "learning rate tuned per cell on validation, on tuning seeds of their own"
+TUNED_CAPTION = "learning rate tuned per cell on validation: {}, which no score uses"
 
 
-def caption_of(rows: Sequence[Row], *, tuned: bool) -> list[str]:
-    """What stands above a table of one task: task, protocol, references, and whether rates were tuned."""
+def caption_of(rows: Sequence[Row]) -> list[str]:
+    """What stands above a table: task, protocol, references, and whether rates were tuned."""
     first = rows[0]
-    task = parse_task(first.task)
-    threads = "1 thread" if first.device == "cpu" else "GPU"
+    grid, classes = (next((row.get(name) for row in rows if row.get(name)), None) for name in ("grid", "classes"))
+    size = f": {grid[0]} x {grid[1]} cells, {classes} classes" if grid else ""
+    threads = ", 1 thread" if first.device == "cpu" else ""
     lines = [
-        f"task {short('task', first.task)}: {task.grid[0]} x {task.grid[1]} cells, {task.classes} classes;"
-        f" protocol {short('protocol', first.protocol)}; {first.device}, {threads}",
-        UNTUNED_CAPTION if not tuned else TUNED_CAPTION,
+        f"task {short('task', first.task)}{size}; protocol {short('protocol', first.table[1])};"
+        f" {first.device}{threads}, {first.dtype}",
+        TUNED_CAPTION.format(first.selection) if _tuned(first) else UNTUNED_CAPTION,
     ]
     known = {
         name: next((row.get(key) for row in rows if row.get(key) is not None), None)
@@ -40,7 +41,11 @@ def caption_of(rows: Sequence[Row], *, tuned: bool) -> list[str]:
     return [*lines, ", ".join(references)] if references else lines
 
 
-def columns_of(rows: Sequence[Row], *, tuned: bool) -> dict[str, list[str]]:
+def _tuned(row: Row) -> bool:
+    return row.selection != UNTUNED
+
+
+def columns_of(rows: Sequence[Row]) -> dict[str, list[str]]:
     """The columns of a table of one task: header to texts."""
     threshold = next((row.get("threshold_accuracy") for row in rows if row.get("threshold_accuracy")), None)
     steps = f"steps to {threshold:.2f}" if threshold is not None else "steps to threshold"
@@ -56,8 +61,8 @@ def columns_of(rows: Sequence[Row], *, tuned: bool) -> dict[str, list[str]]:
         "peak MiB": [f"{row.speed['peak_bytes'] / 2**20:.1f}" if "peak_bytes" in row.speed else "" for row in rows],
         "kernel": [row.kernel or "" for row in rows],
     }
-    if tuned:
-        columns["rate"] = [f"{row.learning_rate:g}" if row.learning_rate else "" for row in rows]
+    if _tuned(rows[0]):
+        columns["rate"] = [rate_text(row) for row in rows]
     return columns
 
 
@@ -68,6 +73,14 @@ def accuracy_text(row: Row) -> str:
         return f"{', '.join(others)}: {row.reason}"
     text = interval_text(row.accuracy)
     return f"{text}{'; ' + ', '.join(others) if others else ''}{' stale' if row.stale else ''}"
+
+
+def rate_text(row: Row) -> str:
+    """The chosen learning rate, marked where it stands at the edge of the grid: a better one may lie beyond."""
+    if row.learning_rate is None:
+        return ""
+    tried = [float(word) for word in row.selection.removeprefix("best of ").partition(" on ")[0].split()]
+    return f"{row.learning_rate:g}" + (" (edge)" if row.learning_rate in (min(tried), max(tried)) else "")
 
 
 def interval_text(interval: Interval) -> str:
@@ -94,16 +107,6 @@ def speed_text(row: Row, name: str) -> str:
     return f"{value:,.0f}" + (f" {note}" if note else "")
 
 
-def groups_of(rows: Sequence[Row]) -> list[list[Row]]:
-    """Rows that share a table: one task, one protocol (apart from a tuned rate), one device."""
-    from .summary import _without_rate
-
-    groups: dict[tuple[str, str, str], list[Row]] = {}
-    for row in rows:
-        groups.setdefault((row.task, _without_rate(row.protocol), row.device), []).append(row)
-    return list(groups.values())
-
-
 def finding_lines(findings: Sequence[Finding]) -> list[str]:
     """The comparisons between scans, the declared primary family first."""
     lines = []
@@ -111,14 +114,15 @@ def finding_lines(findings: Sequence[Finding]) -> list[str]:
         (True, "horizontal against hilbert (declared beforehand; paired by seed, sign-flip test, Holm over"),
         (False, "other pairs of scans (exploratory; paired by seed, sign-flip test, Holm over"),
     )
+    tables = {finding.table for finding in findings}
     for primary, title in families:
         family = [finding for finding in findings if finding.primary is primary]
         if family:
-            lines.append(f"{title} {len(family)}):")
-            tasks = {finding.task for finding in family}
+            lines.append(f"{title} {family[0].family}):")
             for finding in family:
-                prefix = f"{short('task', finding.task)}, " if len(tasks) > 1 else ""
-                lines.append(f"  {prefix}{finding.text}")
+                task, protocol, device, dtype, selection = finding.table
+                where = f"{short('task', task)}, {short('protocol', protocol)}, {device}, {dtype}, {selection}: "
+                lines.append(f"  {where if len(tables) > 1 else ''}{finding.text}")
     return lines
 
 
@@ -161,7 +165,7 @@ def _table_width(columns: dict[str, list[str]]) -> int:
     return sum(max(len(name), *(len(text) for text in texts)) + 2 for name, texts in columns.items()) - 2
 
 
-def flat_rows(rows: Sequence[Row], *, tuned: bool) -> list[dict[str, Any]]:
+def flat_rows(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """A dictionary a cell, raw numbers, for CSV and JSON."""
     return [
         {
@@ -170,7 +174,8 @@ def flat_rows(rows: Sequence[Row], *, tuned: bool) -> list[dict[str, Any]]:
             "scan": row.scan,
             "protocol": row.protocol,
             "device": row.device,
-            "tuned": tuned,
+            "dtype": row.dtype,
+            "selection": row.selection,
             "n": row.done,
             **{status.replace("-", "_"): row.outcomes.get(status, 0) for status in STATUSES[1:]},
             "reason": row.reason,
@@ -210,23 +215,20 @@ def _number(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def render(
-    rows: Sequence[Row], findings: Sequence[Finding], *, form: str, tuned: bool, width: int | None = None
-) -> str:
+def render(rows: Sequence[Row], findings: Sequence[Finding], *, form: str, width: int | None = None) -> str:
     """The whole answer to a run in one of the four formats."""
     if form == "json":
-        return json.dumps({"cells": flat_rows(rows, tuned=tuned), "findings": [f.text for f in findings]}, indent=1)
+        return json.dumps({"cells": flat_rows(rows), "findings": [f.text for f in findings]}, indent=1)
     if form == "csv":
-        flat = flat_rows(rows, tuned=tuned)
+        flat = flat_rows(rows)
         text = io.StringIO()
         writer = csv.DictWriter(text, fieldnames=list(flat[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(flat)
         return text.getvalue().rstrip("\n")
     parts = []
-    for group in groups_of(rows):
-        columns = columns_of(group, tuned=tuned)
-        captions = caption_of(group, tuned=tuned)
+    for table in tables_of(rows):
+        columns, captions = columns_of(table), caption_of(table)
         if form == "markdown":
             parts += ["  \n".join(captions), markdown_table(columns)]
         else:

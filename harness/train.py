@@ -29,7 +29,7 @@ class Curve:
     steps: list[int] = field(default_factory=list)
     accuracy: list[float] = field(default_factory=list)
     loss: list[float] = field(default_factory=list)
-    train_loss: list[float] = field(default_factory=list)
+    train_loss: list[float | None] = field(default_factory=list)
 
     def steps_to(self, accuracy: float) -> int | None:
         """The first step at which validation accuracy had reached `accuracy`, or None: censored."""
@@ -55,10 +55,12 @@ def train(model: StandardModel, data: Data, protocol: Standard, progress: Progre
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_at(step, protocol))
     validation = data.evaluation("validation", protocol.validation_samples)
     curve = Curve()
-    train_loss = math.nan
+    train_loss: float | None = None
 
     def validate(step: int) -> None:
         accuracy, loss = evaluate(model, validation)
+        if not math.isfinite(loss):
+            raise Diverged(step, loss)
         for values, value in (
             (curve.steps, step),
             (curve.accuracy, accuracy),

@@ -1,4 +1,4 @@
-"""A worker process: takes runs or a timing session over a pipe and reports what comes of them.
+"""A worker process: takes runs or timing sessions over a pipe and reports what comes of them.
 
 It is started as `python -m harness.worker` and not by multiprocessing, so that it does not re-import the caller's
 script, and so that allocator and thread settings reach it before Python starts.
@@ -28,6 +28,10 @@ def main() -> None:
         kind, work = driver.recv()
         if kind == "run":
             driver.send(("result", _run(work, driver)))
+        elif kind == "speed":
+            from .speed import speed_session
+
+            driver.send(("result", speed_session(**work, watch=lambda text: driver.send(("progress", text)))))
         else:
             from .measure import timing_session
 

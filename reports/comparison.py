@@ -13,10 +13,10 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from harness.cells import short
+from harness.cells import UNTUNED, short
 from harness.record import Record
-from harness.summary import Row, findings_of, mixtures, rows_of
-from harness.tables import caption_of, columns_of, finding_lines, groups_of, markdown_table
+from harness.summary import Row, findings_of, mixtures, rows_of, tables_of
+from harness.tables import caption_of, columns_of, finding_lines, markdown_table
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#F0E442")
 """Okabe and Ito's palette: told apart by colour-blind readers too."""
@@ -33,12 +33,11 @@ def write_report(records: Sequence[Record], timings: Sequence[dict[str, Any]], p
     figures: list[Path] = []
     lines = ["# Scan orders and architectures", ""]
     lines += [f"From `{store}` by `python -m harness report {store} -o {path.name}`, {date.today().isoformat()}.", ""]
-    for number, group in enumerate(groups_of(rows), start=1):
-        tuned = any(record["selection"] != "untuned" for row in group for record in row.records)
+    for number, group in enumerate(tables_of(rows), start=1):
         lines += [f"## {number}. {short('task', group[0].task)}", ""]
-        lines += ["  \n".join(caption_of(group, tuned=tuned)), ""]
-        lines += [markdown_table(columns_of(group, tuned=tuned)), ""]
-        lines += ["Runs made by:", "", "```", _command(group, tuned=tuned), "```", ""]
+        lines += ["  \n".join(caption_of(group)), ""]
+        lines += [markdown_table(columns_of(group)), ""]
+        lines += ["Runs made by:", "", "```", _command(group), "```", ""]
         lines += [
             "Test accuracy: mean over seeds with a 95% t interval. Steps: median over seeds, and how many reached it"
             " (`>` where half did not within the budget). Throughput counts cells, not route steps.",
@@ -49,7 +48,7 @@ def write_report(records: Sequence[Record], timings: Sequence[dict[str, Any]], p
             if draw(group, file):
                 figures.append(file)
                 lines += [f"![{name}]({file.name})", ""]
-        local = [finding for finding in findings if finding.task == group[0].task]
+        local = [finding for finding in findings if finding.table == group[0].table]
         for line in finding_lines(local):
             lines += [f"- {line.strip()}"] if line.startswith("  ") else ["", line, ""]
         lines.append("")
@@ -58,19 +57,27 @@ def write_report(records: Sequence[Record], timings: Sequence[dict[str, Any]], p
     return figures
 
 
-def _command(rows: Sequence[Row], *, tuned: bool) -> str:
+def _command(rows: Sequence[Row]) -> str:
     """The command that makes these runs (or answers from a store that has them)."""
+    first, tuned = rows[0], rows[0].selection != UNTUNED
     architectures, scans = _names(rows)
     seeds = sorted({record["seed"] for row in rows for record in row.records})
-    words = ["python -m harness run --task", short("task", rows[0].task)]
+    words = ["python -m harness run --task", short("task", first.task)]
     words += ["--scan", *(short("scan", name) for name in scans)]
     words += ["--arch", *(short("architecture", name) for name in architectures)]
-    protocol = short("protocol", rows[0].protocol)
-    if protocol != "standard" and not tuned:
+    protocol = first.protocol
+    if tuned:  # the grid was laid around the protocol's own rate, the middle one
+        rate = first.selection.removeprefix("best of ").split()[1]
+        protocol = f"{first.table[1]},learning_rate={rate}"
+    protocol = short("protocol", protocol)
+    if protocol != "standard":
         words += ["--protocol", protocol]
     words += ["--seeds", str(len(seeds)) if seeds == list(range(len(seeds))) else ",".join(map(str, seeds))]
-    words += ["--tune"] * tuned
-    return textwrap.fill(" ".join(words), 110, subsequent_indent="    ", break_on_hyphens=False).replace("\n", " \\\n")
+    words += ["--tune"] * tuned + (["--dtype", first.dtype] if first.dtype != "float32" else [])
+    words += ["--device", first.device]
+    return textwrap.fill(
+        " ".join(words), 110, subsequent_indent="    ", break_on_hyphens=False, break_long_words=False
+    ).replace("\n", " \\\n")
 
 
 def _provenance(records: Sequence[Record]) -> list[str]:
@@ -202,7 +209,7 @@ def _draw_speed(rows: Sequence[Row], path: Path) -> bool:
     for index, scan in enumerate(scans):
         axis.plot([], [], markers[index % len(markers)], color="#444444", label=short("scan", scan))
     axis.set_xscale("log")
-    axis.set_xlabel("training throughput, tokens (cells) a second, one session")
+    axis.set_xlabel("training throughput, tokens (cells) a second")
     axis.set_ylabel("test accuracy")
     axis.grid(alpha=0.25, which="both")
     axis.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)

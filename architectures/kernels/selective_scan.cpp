@@ -4,11 +4,13 @@
 //     step_t = softplus(delta_t + bias), or delta_t + bias
 //
 // A vector's lanes are neighbouring channels. Time is cut into chunks of CHUNK steps: what a chunk needs is brought to
-// [step][lane] in the first cache, then a few states at a time run through its steps in registers. The state before
+// [step][lane] in the first cache, then one state after the other runs through its steps in registers. The state before
 // each chunk is kept for the gradient, which computes one chunk's states anew, last chunk first.
 //
 // Work is split into tasks of one sequence and TASK_CHANNELS channels. Sums over tasks are taken in one order
 // afterwards, so results do not depend on the number of threads. No vector is wider than the instruction set's.
+//
+// Vector operations for each vector of a step's states: 16 forward (12 of them the exponential) and 25 backward.
 
 #include <algorithm>
 #include <atomic>
@@ -16,6 +18,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <new>
+#include <system_error>
 #include <thread>
 #include <vector>
 #if defined(__SSE__)
@@ -49,7 +53,7 @@ struct Problem {
 
 namespace {
 
-constexpr int64_t CHUNK = 16, TASK_CHANNELS = 64, CHANNEL_PADDING = 16;
+constexpr int64_t CHUNK = 32, TASK_CHANNELS = 64, CHANNEL_PADDING = 32;
 constexpr int64_t ELEMENTS_A_THREAD = 1 << 16;  // fewer are not worth starting a thread
 
 template <typename T>
@@ -144,29 +148,43 @@ INLINE Vector<T> polynomial(Vector<T> x, const T (&coefficients)[terms]) {
   return sum;
 }
 
-// 2^(whole + fraction): `shifted` = whole + SHIFTER has the whole number in its lowest bits, |fraction| <= 1/2.
-template <typename T>
-INLINE Vector<T> power_of_two(Vector<T> shifted, Vector<T> fraction) {
+// Turns each fraction into 2^(whole + fraction): shifted = whole + SHIFTER has the whole number in its lowest bits, and
+// |fraction| <= 1/2. Several vectors go in step: a chain of dependent operations is longer than the queue in which a
+// processor looks for something to do meanwhile.
+template <typename T, int count>
+INLINE void power_of_two(const Vector<T> (&shifted)[count], Vector<T> (&fraction)[count]) {
   typedef typename Lanes<T>::Bits Bits;
-  const Vector<T> result = polynomial<T>(fraction, Lanes<T>::EXP2) * fraction + T(1);
-  return (Vector<T>)((Bits)result + ((Bits)shifted << Lanes<T>::MANTISSA));
+  constexpr int terms = sizeof(Lanes<T>::EXP2) / sizeof(T);
+  Vector<T> power[count];
+  for (int i = 0; i < count; ++i) power[i] = fraction[i] * Lanes<T>::EXP2[terms - 1] + Lanes<T>::EXP2[terms - 2];
+#pragma GCC unroll 16
+  for (int term = terms - 3; term >= 0; --term)
+    for (int i = 0; i < count; ++i) power[i] = power[i] * fraction[i] + Lanes<T>::EXP2[term];
+  for (int i = 0; i < count; ++i) {
+    power[i] = power[i] * fraction[i] + T(1);
+    fraction[i] = (Vector<T>)((Bits)power[i] + ((Bits)shifted[i] << Lanes<T>::MANTISSA));
+  }
 }
 
-template <typename T>
-INLINE Vector<T> exp2(Vector<T> x) {
-  x = clamp<T>(x, Lanes<T>::LOWEST, Lanes<T>::HIGHEST);
-  const Vector<T> shifted = x + Lanes<T>::SHIFTER;
-  return power_of_two<T>(shifted, x - (shifted - Lanes<T>::SHIFTER));
+template <typename T, int count>
+INLINE void exp2(Vector<T> (&x)[count]) {
+  Vector<T> shifted[count];
+  for (int i = 0; i < count; ++i) x[i] = clamp<T>(x[i], Lanes<T>::LOWEST, Lanes<T>::HIGHEST);
+  for (int i = 0; i < count; ++i) shifted[i] = x[i] + Lanes<T>::SHIFTER;
+  for (int i = 0; i < count; ++i) x[i] -= shifted[i] - Lanes<T>::SHIFTER;
+  power_of_two<T>(shifted, x);
 }
 
 // To the last digits for large |x| too, where x log2(e) alone would lose some.
 template <typename T>
 INLINE Vector<T> exp(Vector<T> x) {
-  x = clamp<T>(x, Lanes<T>::LOWEST / Lanes<T>::LOG2_E, Lanes<T>::HIGHEST / Lanes<T>::LOG2_E);
-  const Vector<T> shifted = x * Lanes<T>::LOG2_E + Lanes<T>::SHIFTER;
-  const Vector<T> whole = shifted - Lanes<T>::SHIFTER;
-  const Vector<T> fraction = (x * Lanes<T>::LOG2_E - whole) + x * Lanes<T>::LOG2_E_REST;
-  return power_of_two<T>(shifted, fraction);
+  // One less than exp2 allows at either end, where rounding could put a fraction beyond what the bits can hold.
+  x = clamp<T>(x, (Lanes<T>::LOWEST + 1) / Lanes<T>::LOG2_E, (Lanes<T>::HIGHEST - 1) / Lanes<T>::LOG2_E);
+  const Vector<T> shifted[] = {x * Lanes<T>::LOG2_E + Lanes<T>::SHIFTER};
+  const Vector<T> whole = shifted[0] - Lanes<T>::SHIFTER;
+  Vector<T> result[] = {(x * Lanes<T>::LOG2_E - whole) + x * Lanes<T>::LOG2_E_REST};
+  power_of_two<T>(shifted, result);
+  return result[0];
 }
 
 template <typename T>
@@ -216,7 +234,11 @@ void in_parallel(int64_t tasks, int64_t threads, const Function& run) {
     for (int64_t task; (task = next.fetch_add(1)) < tasks;) run(task);
   };
   std::vector<std::thread> others;
-  for (int64_t i = 1; i < std::min(threads, tasks); ++i) others.emplace_back(work);
+  try {
+    for (int64_t i = 1; i < std::min(threads, tasks); ++i) others.emplace_back(work);
+  } catch (const std::system_error&) {
+    // No more threads are to be had: those there are do the work.
+  }
   work();
   for (auto& thread : others) thread.join();
 }
@@ -232,12 +254,13 @@ class Buffer {  // zeros, aligned for vectors
   explicit Buffer(int64_t size) {
     const size_t bytes = (size * sizeof(T) / 64 + 1) * 64;
     owned.reset(static_cast<T*>(std::aligned_alloc(64, bytes)));
+    if (owned == nullptr) throw std::bad_alloc();
     std::memset(owned.get(), 0, bytes);
   }
   T* data() const { return owned.get(); }
 };
 
-// One task: a sequence's channels from `first` on, `channels` of them, in `rows` of TASK_CHANNELS lanes.
+// One task: a sequence's channels from `first` on, `channels` of them.
 template <typename T>
 struct Task {
   const Problem& problem;
@@ -260,19 +283,18 @@ struct Task {
   static int64_t groups(const Problem& problem) { return (problem.channels + TASK_CHANNELS - 1) / TASK_CHANNELS; }
   static int64_t count(const Problem& problem) { return problem.batch * groups(problem); }
 
+  int64_t kept_row() const { return (problem.channels + CHANNEL_PADDING - 1) / CHANNEL_PADDING * CHANNEL_PADDING; }
   T* kept_states(int64_t chunk, int64_t channel) const {
     const int64_t chunks = (problem.length + CHUNK - 1) / CHUNK;
-    const int64_t padded = (problem.channels + CHANNEL_PADDING - 1) / CHANNEL_PADDING * CHANNEL_PADDING;
-    return static_cast<T*>(problem.states) + (sequence * chunks + chunk) * problem.state * padded + first + channel;
+    return static_cast<T*>(problem.states) + (sequence * chunks + chunk) * problem.state * kept_row() + first + channel;
   }
-  int64_t kept_row() const { return (problem.channels + CHANNEL_PADDING - 1) / CHANNEL_PADDING * CHANNEL_PADDING; }
 };
 
-// A block: `wide` neighbouring vectors of channels within one chunk. Two share each broadcast of B and C, and fill a
-// cache line of float32 under AVX2; one is for what is left over.
-template <typename T, int wide>
+// A block: `wide` neighbouring vectors of channels within one chunk. Two share each broadcast of B and C, fill a cache
+// line under AVX2, and fit the registers with all they need; four, or two states at a time, measured no faster.
+template <typename T>
 struct Block {
-  static constexpr int LANES = wide * WIDTH<T>;
+  static constexpr int wide = 2, LANES = wide * WIDTH<T>;
   typedef Vector<T> Rows[CHUNK][wide];
 
   const Task<T>& task;
@@ -283,24 +305,33 @@ struct Block {
            (task.first + channel) * from.lane;
   }
 
+  // Whole vectors are moved as such: a load that spans several smaller stores would wait for them.
   INLINE void read(const Strided& from, Rows& rows) const {
-    T* to = reinterpret_cast<T*>(rows);
-    if (from.lane == 1 && lanes == LANES) {
-      for (int64_t t = 0; t < steps; ++t) std::memcpy(to + t * LANES, at(from, t), sizeof(T) * LANES);
-      return;
-    }
-    std::memset(to, 0, sizeof rows);
     const T* origin = at(from, 0);
-    for (int64_t c = 0; c < lanes; ++c)
-      for (int64_t t = 0; t < steps; ++t) to[t * LANES + c] = origin[t * from.step + c * from.lane];
+    if (lanes < LANES) {
+      T* to = reinterpret_cast<T*>(rows);
+      std::memset(to, 0, sizeof rows);
+      for (int64_t t = 0; t < steps; ++t)
+        for (int64_t c = 0; c < lanes; ++c) to[t * LANES + c] = origin[t * from.step + c * from.lane];
+    } else if (from.lane == 1) {
+      for (int64_t t = 0; t < steps; ++t)
+        for (int v = 0; v < wide; ++v) rows[t][v] = load<T>(origin + t * from.step + v * WIDTH<T>);
+    } else {
+      for (int64_t t = 0; t < steps; ++t)
+        for (int v = 0; v < wide; ++v) {
+          Vector<T> row;
+          for (int c = 0; c < WIDTH<T>; ++c) row[c] = origin[t * from.step + (v * WIDTH<T> + c) * from.lane];
+          rows[t][v] = row;
+        }
+    }
   }
 
   INLINE void write(const Strided& to, const Rows& rows) const {
-    const T* from = reinterpret_cast<const T*>(rows);
-    if (lanes == LANES)
-      for (int64_t t = 0; t < steps; ++t) std::memcpy(at(to, t), from + t * LANES, sizeof(T) * LANES);
-    else
-      for (int64_t t = 0; t < steps; ++t) std::memcpy(at(to, t), from + t * LANES, sizeof(T) * lanes);
+    for (int64_t t = 0; t < steps; ++t)
+      if (lanes < LANES)
+        std::memcpy(at(to, t), rows[t], sizeof(T) * lanes);
+      else
+        for (int v = 0; v < wide; ++v) store<T>(at(to, t) + v * WIDTH<T>, rows[t][v]);
   }
 
   INLINE void read_channels(const void* from, Vector<T> (&row)[wide]) const {
@@ -323,48 +354,35 @@ struct Block {
 
   T* row(const Buffer<T>& buffer, int64_t n) const { return buffer.data() + n * TASK_CHANNELS + channel; }
 
-  template <int states>
-  INLINE void load_states(const T* from, int64_t stride, Vector<T> (&to)[states][wide]) const {
-    for (int n = 0; n < states; ++n)
-      for (int v = 0; v < wide; ++v) to[n][v] = load<T>(from + n * stride + v * WIDTH<T>);
+  INLINE void load_row(const T* from, Vector<T> (&to)[wide]) const {
+    for (int v = 0; v < wide; ++v) to[v] = load<T>(from + v * WIDTH<T>);
   }
 
-  template <int states>
-  INLINE void store_states(T* to, int64_t stride, const Vector<T> (&from)[states][wide]) const {
-    for (int n = 0; n < states; ++n)
-      for (int v = 0; v < wide; ++v) store<T>(to + n * stride + v * WIDTH<T>, from[n][v]);
+  INLINE void store_row(T* to, const Vector<T> (&from)[wide]) const {
+    for (int v = 0; v < wide; ++v) store<T>(to + v * WIDTH<T>, from[v]);
   }
 
-  // Calls run(first state, how many as a constant) for groups of states that fit the registers.
-  template <int most, typename Function>
-  INLINE void for_states(const Function& run) const {
-    int64_t n = 0;
-    for (; n + most <= task.problem.state; n += most) run(n, std::integral_constant<int, most>());
-    for (; n < task.problem.state; ++n) run(n, std::integral_constant<int, 1>());
+  T* kept(int64_t n) const { return task.kept_states(start / CHUNK, channel) + n * task.kept_row(); }
+
+  const T* map(const Strided& from, int64_t n) const {
+    return static_cast<const T*>(from.data) + task.sequence * from.batch + start * from.step + n;
   }
 
-  template <int states>
-  void forward_states(int64_t first, const Rows& step, const Rows& written, Rows& y) const {
-    const Problem& problem = task.problem;
-    Vector<T> rates[states][wide], h[states][wide];
-    load_states<states>(row(task.rates, first), TASK_CHANNELS, rates);
-    load_states<states>(row(task.state, first), TASK_CHANNELS, h);
-    if (problem.states != nullptr)
-      store_states<states>(task.kept_states(start / CHUNK, channel) + first * task.kept_row(), task.kept_row(), h);
-    const T* B = static_cast<const T*>(problem.B.data) + task.sequence * problem.B.batch + start * problem.B.step;
-    const T* C = static_cast<const T*>(problem.C.data) + task.sequence * problem.C.batch + start * problem.C.step;
-    for (int64_t t = 0; t < steps; ++t) {
-      Vector<T> sum[wide];
-      for (int v = 0; v < wide; ++v) sum[v] = y[t][v];
-#pragma GCC unroll 16
-      for (int n = 0; n < states; ++n)
-        for (int v = 0; v < wide; ++v) {
-          h[n][v] = exp2<T>(step[t][v] * rates[n][v]) * h[n][v] + written[t][v] * B[t * problem.B.step + first + n];
-          sum[v] += h[n][v] * C[t * problem.C.step + first + n];
-        }
-      for (int v = 0; v < wide; ++v) y[t][v] = sum[v];
+  INLINE void forward_state(int64_t n, const Rows& step, const Rows& written, Rows& y) const {
+    Vector<T> rate[wide], h[wide], decay[wide];
+    load_row(row(task.rates, n), rate);
+    load_row(row(task.state, n), h);
+    if (task.problem.states != nullptr) store_row(kept(n), h);
+    const T *B = map(task.problem.B, n), *C = map(task.problem.C, n);
+    const int64_t next_B = task.problem.B.step, next_C = task.problem.C.step;
+    for (int64_t t = 0; t < steps; ++t, B += next_B, C += next_C) {
+      const T b = *B, c = *C;
+      for (int v = 0; v < wide; ++v) decay[v] = step[t][v] * rate[v];
+      exp2<T>(decay);
+      for (int v = 0; v < wide; ++v) h[v] = decay[v] * h[v] + written[t][v] * b;
+      for (int v = 0; v < wide; ++v) y[t][v] += h[v] * c;
     }
-    store_states<states>(row(task.state, first), TASK_CHANNELS, h);
+    store_row(row(task.state, n), h);
   }
 
   void forward() const {
@@ -378,7 +396,7 @@ struct Block {
         written[t][v] = step[t][v] * u[t][v];
         y[t][v] = D[v] * u[t][v];
       }
-    for_states<FORWARD_STATES>([&](int64_t n, auto states) { forward_states<states()>(n, step, written, y); });
+    for (int64_t n = 0; n < task.problem.state; ++n) forward_state(n, step, written, y);
     if (task.problem.z.data != nullptr) {
       Rows& z = u;
       read(task.problem.z, z);
@@ -394,65 +412,52 @@ struct Block {
   };
   // Sums of a whole task: over its channels (lane by lane) for B and C, over its steps for A, D and the bias.
   struct Sums {
-    Vector<T>*B, *C;       // [step][state]
-    T *A, *D, *bias;       // [state][lane], [lane], [lane]
+    Vector<T>*B, *C;  // [state][step]
+    T *A, *D, *bias;  // [state][lane], [lane], [lane]
   };
 
-  template <int states>
-  void backward_states(int64_t first, Reverse& rows, const Sums& sums) const {
-    const Problem& problem = task.problem;
-    Vector<T> rates[states][wide], later[states][wide], h[CHUNK + 1][states][wide], decay[CHUNK][states][wide];
-    load_states<states>(row(task.rates, first), TASK_CHANNELS, rates);
-    load_states<states>(task.kept_states(start / CHUNK, channel) + first * task.kept_row(), task.kept_row(), h[0]);
-    const T* B = static_cast<const T*>(problem.B.data) + task.sequence * problem.B.batch + start * problem.B.step;
-    const T* C = static_cast<const T*>(problem.C.data) + task.sequence * problem.C.batch + start * problem.C.step;
-    for (int64_t t = 0; t < steps; ++t) {
-      Vector<T> sum[wide];
-      for (int v = 0; v < wide; ++v) sum[v] = rows.y[t][v];
-#pragma GCC unroll 16
-      for (int n = 0; n < states; ++n)
-        for (int v = 0; v < wide; ++v) {
-          decay[t][n][v] = exp2<T>(rows.step[t][v] * rates[n][v]);
-          h[t + 1][n][v] = decay[t][n][v] * h[t][n][v] + rows.written[t][v] * B[t * problem.B.step + first + n];
-          sum[v] += h[t + 1][n][v] * C[t * problem.C.step + first + n];
-        }
-      for (int v = 0; v < wide; ++v) rows.y[t][v] = sum[v];
+  INLINE void backward_state(int64_t n, Reverse& rows, const Sums& sums) const {
+    Vector<T> rate[wide], h[CHUNK + 1][wide], decay[CHUNK][wide];
+    load_row(row(task.rates, n), rate);
+    load_row(kept(n), h[0]);
+    const T *B = map(task.problem.B, n), *C = map(task.problem.C, n);
+    const int64_t next_B = task.problem.B.step, next_C = task.problem.C.step;
+    for (int64_t t = 0; t < steps; ++t, B += next_B, C += next_C) {
+      const T b = *B, c = *C;
+      Vector<T> power[wide];
+      for (int v = 0; v < wide; ++v) power[v] = rows.step[t][v] * rate[v];
+      exp2<T>(power);
+      for (int v = 0; v < wide; ++v) {
+        decay[t][v] = power[v];
+        h[t + 1][v] = power[v] * h[t][v] + rows.written[t][v] * b;
+        rows.y[t][v] += h[t + 1][v] * c;
+      }
     }
 
-    Vector<T> grad_rates[states][wide];
-    load_states<states>(row(task.state, first), TASK_CHANNELS, later);
-    load_states<states>(sums.A + first * TASK_CHANNELS + channel, TASK_CHANNELS, grad_rates);
+    Vector<T> later[wide], grad_rate[wide];
+    load_row(row(task.state, n), later);
+    load_row(sums.A + n * TASK_CHANNELS + channel, grad_rate);
     for (int64_t t = steps - 1; t >= 0; --t) {
-      Vector<T> grad_step[wide], grad_written[wide];
+      B -= next_B, C -= next_C;
+      const T b = *B, c = *C;
+      Vector<T>& sum_B = sums.B[n * CHUNK + t];
+      Vector<T>& sum_C = sums.C[n * CHUNK + t];
+      Vector<T> to_B = sum_B, to_C = sum_C;
       for (int v = 0; v < wide; ++v) {
-        grad_step[v] = rows.grad_step[t][v];
-        grad_written[v] = rows.grad_written[t][v];
+        const Vector<T> grad = rows.grad_y[t][v] * c + later[v];
+        to_C += h[t + 1][v] * rows.grad_y[t][v];
+        to_B += grad * rows.written[t][v];
+        rows.grad_written[t][v] += grad * b;
+        later[v] = grad * decay[t][v];
+        const Vector<T> grad_exponent = later[v] * h[t][v];
+        rows.grad_step[t][v] += grad_exponent * rate[v];
+        grad_rate[v] += grad_exponent * rows.step[t][v];
       }
-      Vector<T>* sum_B = sums.B + t * problem.state + first;
-      Vector<T>* sum_C = sums.C + t * problem.state + first;
-#pragma GCC unroll 16
-      for (int n = 0; n < states; ++n) {
-        Vector<T> to_B = sum_B[n], to_C = sum_C[n];
-        for (int v = 0; v < wide; ++v) {
-          const Vector<T> grad = rows.grad_y[t][v] * C[t * problem.C.step + first + n] + later[n][v];
-          to_C += h[t + 1][n][v] * rows.grad_y[t][v];
-          to_B += grad * rows.written[t][v];
-          grad_written[v] += grad * B[t * problem.B.step + first + n];
-          later[n][v] = grad * decay[t][n][v];
-          const Vector<T> grad_exponent = later[n][v] * h[t][n][v];
-          grad_step[v] += grad_exponent * rates[n][v];
-          grad_rates[n][v] += grad_exponent * rows.step[t][v];
-        }
-        sum_B[n] = to_B;
-        sum_C[n] = to_C;
-      }
-      for (int v = 0; v < wide; ++v) {
-        rows.grad_step[t][v] = grad_step[v];
-        rows.grad_written[t][v] = grad_written[v];
-      }
+      sum_B = to_B;
+      sum_C = to_C;
     }
-    store_states<states>(row(task.state, first), TASK_CHANNELS, later);
-    store_states<states>(sums.A + first * TASK_CHANNELS + channel, TASK_CHANNELS, grad_rates);
+    store_row(row(task.state, n), later);
+    store_row(sums.A + n * TASK_CHANNELS + channel, grad_rate);
   }
 
   void backward(const Sums& sums) const {
@@ -476,7 +481,7 @@ struct Block {
           rows.grad_y[t][v] *= z[t][v] * gate[t][v];
         }
       }
-    for_states<BACKWARD_STATES>([&](int64_t n, auto states) { backward_states<states()>(n, rows, sums); });
+    for (int64_t n = 0; n < problem.state; ++n) backward_state(n, rows, sums);
 
     std::memcpy(grad_D, sums.D + channel, sizeof grad_D);
     std::memcpy(grad_bias, sums.bias + channel, sizeof grad_bias);
@@ -506,27 +511,13 @@ struct Block {
     write(problem.grad_delta, grad_delta);
     if (problem.z.data != nullptr) write(problem.grad_z, z);
   }
-
-#ifndef FS
-#define FS 4
-#define BS 4
-#endif
-  static constexpr int FORWARD_STATES = FS, BACKWARD_STATES = BS;
 };
 
 template <typename T, typename Function>
 INLINE void for_blocks(const Task<T>& task, int64_t start, const Function& run) {
   const int64_t steps = std::min(CHUNK, task.problem.length - start);
-  for (int64_t channel = 0; channel < task.channels;) {
-    const int64_t left = task.channels - channel;
-    if (left > WIDTH<T>) {
-      run(Block<T, 2>{task, start, steps, channel, std::min<int64_t>(left, 2 * WIDTH<T>)});
-      channel += 2 * WIDTH<T>;
-    } else {
-      run(Block<T, 1>{task, start, steps, channel, left});
-      channel += WIDTH<T>;
-    }
-  }
+  for (int64_t channel = 0; channel < task.channels; channel += Block<T>::LANES)
+    run(Block<T>{task, start, steps, channel, std::min<int64_t>(task.channels - channel, Block<T>::LANES)});
 }
 
 int64_t threads_for(const Problem& problem) {
@@ -575,11 +566,13 @@ void backward(const Problem& problem) {
       for_blocks(task, start, [&](const auto& block) {
         block.backward({sum_B, sum_C, sum_A, sum_A + N * TASK_CHANNELS, sum_A + (N + 1) * TASK_CHANNELS});
       });
-      for (int64_t i = 0; i < std::min(CHUNK, steps - start) * N; ++i) {
-        to_B[start * N + i] = sum_of_lanes<T>(sum_B[i]);
-        to_C[start * N + i] = sum_of_lanes<T>(sum_C[i]);
-        sum_B[i] = sum_C[i] = all<T>(0);
-      }
+      for (int64_t t = 0; t < std::min(CHUNK, steps - start); ++t)
+        for (int64_t n = 0; n < N; ++n) {
+          Vector<T>&of_B = sum_B[n * CHUNK + t], &of_C = sum_C[n * CHUNK + t];
+          to_B[(start + t) * N + n] = sum_of_lanes<T>(of_B);
+          to_C[(start + t) * N + n] = sum_of_lanes<T>(of_C);
+          of_B = of_C = all<T>(0);
+        }
     }
     for (int64_t n = 0; n < N + 2; ++n)
       std::memcpy(channel_sums.data() + (task.sequence * (N + 2) + n) * lanes + task.first,

@@ -1,20 +1,22 @@
-"""Mamba's selective scan (arXiv 2312.00752, Eq. 2 with the discretization of its Algorithm 2), in plain torch.
+"""Mamba's selective scan (arXiv 2312.00752, Eq. 2 with the discretization of its Algorithm 2), and its paths.
 
     h_t = exp(delta_t A) h_{t-1} + delta_t B_t u_t,   y_t = C_t h_t + D u_t,   then y_t silu(z_t)
 
-`selective_scan` is the one that mixers call; a faster kernel goes into `_run`, behind the same function, and says its
-name. `selective_scan_reference` is the plainest loop, for tests and for judging speeds.
+`selective_scan` is the one that mixers call: C++ for what its kernel takes, where a compiler is at hand, else a loop of
+torch operations. `selective_scan_reference` is the plainest loop, for tests and for judging speeds.
 """
 
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from .selective_scan_cpp import FUNCTIONS, Inputs, cpp_available, selective_scan_cpp
 from .torch_loop import TorchLoop
 
 _ran = threading.local()
@@ -37,21 +39,13 @@ def selective_scan(
     before the softplus that `delta_softplus` asks for.
     """
     dtype = torch.promote_types(u.dtype, torch.float32)
-
-    def steps_first(tensor: Tensor) -> Tensor:
-        return tensor.to(dtype).permute(2, 0, 1).contiguous()
-
-    inputs, step_size = steps_first(u), steps_first(delta)
-    if delta_bias is not None:
-        step_size = step_size + delta_bias.to(dtype)
-    if delta_softplus:
-        step_size = F.softplus(step_size)
-    y = _run(inputs, step_size, A.to(dtype).t().contiguous(), steps_first(B), steps_first(C))
-    if D is not None:
-        y = torch.addcmul(y, inputs, D.to(dtype))
-    if z is not None:
-        y = y * F.silu(z.to(dtype).permute(2, 0, 1))
-    return y.permute(1, 2, 0).to(u.dtype)
+    given = (u, delta, A, B, C, D, z, delta_bias)
+    if _cpp_serves(dtype, *given):
+        note_path("cpp")
+        cast = [tensor if tensor is None else tensor.to(dtype) for tensor in given]
+        return selective_scan_cpp(Inputs._make([*cast, delta_softplus])).to(u.dtype)
+    note_path("torch loop")
+    return _torch_loop(dtype, *given, delta_softplus).to(u.dtype)
 
 
 def last_path() -> str:
@@ -64,11 +58,41 @@ def note_path(path: str) -> None:
     _ran.path = path
 
 
-def _run(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Tensor:
-    """u, delta [length, batch, channels], A [state, channels], B, C [length, batch, state], all of one dtype."""
-    note_path("torch loop")
-    keep_states = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (u, delta, A, B, C))
-    return TorchLoop.apply(u, delta, A, B, C, keep_states)
+def _cpp_serves(dtype: torch.dtype, u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, *rest: Any) -> bool:
+    """One map B and C of time for all channels, real numbers, on a CPU."""
+    on_cpu = all(tensor is None or tensor.device.type == "cpu" for tensor in (u, delta, A, B, C, *rest))
+    plain = dtype in FUNCTIONS and not A.is_complex() and B.ndim == C.ndim == 3
+    return on_cpu and plain and cpp_available()
+
+
+def _torch_loop(
+    dtype: torch.dtype,
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    z: Tensor | None,
+    delta_bias: Tensor | None,
+    delta_softplus: bool,
+) -> Tensor:
+    def steps_first(tensor: Tensor) -> Tensor:
+        return tensor.to(dtype).permute(2, 0, 1).contiguous()
+
+    inputs, step_size = steps_first(u), steps_first(delta)
+    if delta_bias is not None:
+        step_size = step_size + delta_bias.to(dtype)
+    if delta_softplus:
+        step_size = F.softplus(step_size)
+    loop = (inputs, step_size, A.to(dtype).t().contiguous(), steps_first(B), steps_first(C))
+    keep_states = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in loop)
+    y = TorchLoop.apply(*loop, keep_states)
+    if D is not None:
+        y = torch.addcmul(y, inputs, D.to(dtype))
+    if z is not None:
+        y = y * F.silu(z.to(dtype).permute(2, 0, 1))
+    return y.permute(1, 2, 0)
 
 
 def selective_scan_reference(

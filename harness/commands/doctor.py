@@ -57,15 +57,26 @@ def main(options: argparse.Namespace) -> int:
     else:
         built = "this torch is built without CUDA" if torch.version.cuda is None else "torch sees no GPU"
         print(f"  cuda               not there: {built}")
+    _print_ceilings()
     print("architectures, each tried on 2 x 16 steps of width 32 on the CPU")
     return _try_architectures()
+
+
+def _print_ceilings() -> None:
+    from harness.machine import SAMPLES, machine_ceilings
+
+    found = machine_ceilings()
+    print(f"what one thread reaches (float32, medians of {SAMPLES} samples, in whatever else runs here now)")
+    print(f"  matrix product     {found.product_gflops:.0f} GFLOP/s")
+    print(f"  copy               {found.copy_gigabytes:.1f} GB/s, read and written")
+    print(f"  exponential        {found.exponential_giga:.2f} G/s")
 
 
 def _try_architectures() -> int:
     import torch
 
+    from harness.checking import errors_against_reference
     from harness.errors import Unsupported
-    from harness.measure import errors_against_reference
     from harness.registry import architectures
 
     cells = torch.stack([torch.arange(16) // 4, torch.arange(16) % 4], dim=-1)[None]

@@ -24,6 +24,8 @@ def main(options: argparse.Namespace) -> int:
     path = Path(options.output)
     if path.suffix not in FORMATS:
         raise UserError(f"export writes {', '.join(FORMATS)} by the file's ending, got {options.output!r}")
+    if path.is_dir():
+        raise UserError(f"export: {options.output!r} is a folder; give a file")
     if not path.parent.is_dir():
         raise UserError(f"export: the folder {str(path.parent)!r} does not exist; make it first")
     from harness.frame import load

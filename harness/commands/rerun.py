@@ -37,7 +37,10 @@ def main(options: argparse.Namespace) -> int:
         keys = store.keys_like(options.key)
         if len(keys) != 1:
             found = f"{len(keys)} runs begin so" if keys else "no run begins so"
-            raise UserError(f"rerun {options.key!r}: {found} in {options.store}; keys are in: python -m harness export")
+            raise UserError(
+                f"rerun {options.key!r}: {found} in {options.store}; keys stand in the column key of:"
+                f" python -m harness export {options.store} -o runs.csv"
+            )
         old = store.find(keys[0])
         assert old is not None
         cell = cell_from(old["task"], old["architecture"], old["scan"], old["protocol"])

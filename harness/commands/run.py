@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     axes.add_argument("--scan", nargs="+", default=["horizontal"], metavar="SPEC", help="default: horizontal")
     axes.add_argument("--protocol", nargs="+", default=["standard"], metavar="SPEC", help="default: standard")
-    parser.add_argument("--seeds", default="5", help="how many (0..n-1), or which: 0,3,7 (default: 5)")
+    parser.add_argument("--seeds", default="4", help="how many (0..n-1), or which: 0,3,7 (default: 4)")
     parser.add_argument("--tune", action="store_true", help="choose each cell's learning rate on validation first")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
     parser.add_argument("--dtype", default="float32", help="float32, tf32 (CUDA) or bfloat16 (default: float32)")
@@ -37,18 +37,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Run, store, print."""
-    from harness.api import run_outcome
+    from harness.api import DEFAULT_ARCHITECTURES, run_outcome
     from harness.summary import findings_of, mixtures, rows_of
     from harness.tables import render
 
     if options.workers is not None and options.workers < 0:
         raise UserError(f"--workers is 0 or more, got {options.workers}")
+    seeds = parse_seeds(options.seeds)
+    too_few = seeds_needed(len(options.scan), len(options.arch or DEFAULT_ARCHITECTURES), len(seeds))
+    if too_few:
+        _say(too_few, options.quiet)
     outcome = run_outcome(
         tasks=options.task,
         architectures=options.arch,
         scans=options.scan,
         protocols=options.protocol,
-        seeds=parse_seeds(options.seeds),
+        seeds=seeds,
         device=options.device,
         dtype=options.dtype,
         store=options.store,
@@ -61,7 +65,7 @@ def main(options: argparse.Namespace) -> int:
     )
     rows = rows_of(outcome.records, outcome.timings)
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    print(render(rows, findings_of(rows), form=options.format, tuned=outcome.tuned, width=width))
+    print(render(rows, findings_of(rows), form=options.format, width=width))
     _say(f"{outcome.from_store} of {len(outcome.records)} runs came from {options.store}", options.quiet)
     for warning in mixtures(outcome.records):
         _say(f"warning: {warning}", quiet=False)
@@ -87,9 +91,20 @@ def parse_seeds(text: str) -> list[int]:
         UserError: neither a count nor a list of whole numbers.
     """
     parts = text.split(",")
-    if not all(part.strip().isdigit() for part in parts) or (len(parts) == 1 and not 1 <= int(text) <= 100_000):
+    if not all(part.strip().isascii() and part.strip().isdigit() for part in parts) or (
+        len(parts) == 1 and not 1 <= int(text) <= 100_000
+    ):
         raise UserError(f"--seeds is a count from 1 to 100000 (10 means 0..9) or a list such as 0,3,7, got {text!r}")
     return list(range(int(text))) if len(parts) == 1 else [int(part) for part in parts]
+
+
+def seeds_needed(scans: int, architectures: int, seeds: int) -> str | None:
+    """Say before anything runs when no comparison of scans could come out significant, however large the effect."""
+    pairs = architectures * scans * (scans - 1) // 2
+    needed = next(n for n in range(2, 64) if pairs * 2.0 ** (1 - n) <= 0.05)
+    if pairs == 0 or seeds >= needed:
+        return None
+    return f"note: {seeds} seeds cannot decide {pairs} comparisons of scans, whatever they show; --seeds {needed} could"
 
 
 def _say(text: str, quiet: bool) -> None:

@@ -5,6 +5,7 @@ import torch
 
 from harness.architectures.kernels import torch_loop
 from harness.architectures.kernels.selective_scan import last_path, selective_scan, selective_scan_reference
+from harness.architectures.kernels.selective_scan_cpp import cpp_available
 from harness.architectures.mixers.mamba_package import load_privately
 
 NAMES = ("u", "delta", "A", "B", "C", "D", "z", "delta_bias")
@@ -29,10 +30,26 @@ def outputs_and_gradients(scan, given, **options):
     return [y, *torch.autograd.grad((y * direction).sum(), list(given.values()))]
 
 
+@pytest.fixture
+def torch_loop_only(monkeypatch):
+    monkeypatch.setenv("HARNESS_NO_CPP", "1")
+
+
+@pytest.fixture(params=["cpp", "torch loop"])
+def path(request, monkeypatch):
+    """Runs the test once on each path, and holds that it was taken."""
+    if request.param == "torch loop":
+        monkeypatch.setenv("HARNESS_NO_CPP", "1")
+    elif not cpp_available():
+        pytest.skip("no C++ compiler here")
+    yield request.param
+    assert last_path() == request.param
+
+
 @pytest.mark.parametrize("softplus", [True, False])
 @pytest.mark.parametrize("length", [1, 2, 9, 40])
 @pytest.mark.parametrize("block_elements", [1, 100, 1 << 18], ids=["one step a block", "some", "one block"])
-def test_is_the_reference(monkeypatch, softplus, length, block_elements):
+def test_the_torch_loop_is_the_reference(monkeypatch, torch_loop_only, softplus, length, block_elements):
     monkeypatch.setattr(torch_loop, "BLOCK_ELEMENTS", block_elements)
     given = arguments(length=length)
     if not softplus:  # then delta is the step size itself and stays positive
@@ -47,25 +64,25 @@ def test_is_the_reference(monkeypatch, softplus, length, block_elements):
     assert last_path() == "torch loop"
 
 
-def test_gradient_is_the_limit_of_differences():
+def test_gradient_is_the_limit_of_differences(path):
     given = arguments(batch=2, channels=2, length=4, state=3)
     assert torch.autograd.gradcheck(lambda *a: selective_scan(*a, True), tuple(given.values()))
 
 
-def test_options_may_be_left_out():
+def test_options_may_be_left_out(path):
     given = {name: tensor for name, tensor in arguments().items() if name in NAMES[:5]}
     fast, plain = (outputs_and_gradients(scan, given) for scan in (selective_scan, selective_scan_reference))
     for a, b in zip(fast, plain, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-12)
 
 
-def test_large_steps_forget_without_nan():
+def test_large_steps_forget_without_nan(path):
     given = arguments(dtype=torch.float32)
     given["delta"] = (given["delta"].detach().abs() * 1e4).requires_grad_()
     assert all(result.isfinite().all() for result in outputs_and_gradients(selective_scan, given))
 
 
-def test_half_precision_is_computed_in_float32_and_returned_as_it_came():
+def test_half_precision_is_computed_in_float32_and_returned_as_it_came(path):
     given = arguments(dtype=torch.bfloat16)
     y = selective_scan(**given)
     exact = selective_scan(**{name: tensor.float() for name, tensor in given.items()})
@@ -73,7 +90,7 @@ def test_half_precision_is_computed_in_float32_and_returned_as_it_came():
     torch.testing.assert_close(y, exact.bfloat16())
 
 
-def test_is_the_packages_own_reference():
+def test_is_the_packages_own_reference(path):
     try:
         package = load_privately("mamba_ssm.ops.selective_scan_interface")
     except ImportError:

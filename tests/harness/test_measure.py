@@ -2,15 +2,11 @@ import pytest
 import torch
 
 from harness.cells import cell_from
-from harness.measure import (
-    GRADIENT_TOLERANCE,
-    OUTPUT_TOLERANCE,
-    errors_against_reference,
-    peak_bytes,
-    spread,
-    timing_session,
-)
+from harness.checking import GRADIENT_TOLERANCE, OUTPUT_TOLERANCE, errors_against_reference
+from harness.measure import timing_session
+from harness.memory import peak_bytes
 from harness.mixer import Mixer
+from harness.timing import spread
 
 TINY = "standard:steps=4,batch_size=8,width=8"
 
