@@ -20,101 +20,19 @@ import importlib
 import importlib.metadata
 import importlib.util
 import inspect
-import math
 import pkgutil
-import re
 import sys
 import types
-import typing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from .errors import Unsupported, UserError, nearest
-from .specs import KEY, NAME, Spec, format_spec, parse_spec
+from .parameters import Parameter, Range, Value, parameter_from
+from .specs import NAME, Spec, format_spec, parse_spec
 
-Value: TypeAlias = bool | int | float | str
-
-
-@dataclass(frozen=True)
-class Range:
-    """Bounds of a parameter, both inclusive; used as `Annotated[int, Range(1, 64)]`."""
-
-    minimum: float | None = None
-    maximum: float | None = None
-
-    def __contains__(self, value: float) -> bool:
-        return (self.minimum is None or value >= self.minimum) and (self.maximum is None or value <= self.maximum)
-
-    def __str__(self) -> str:
-        if self.maximum is None:
-            return f">= {self.minimum:g}"
-        return f"<= {self.maximum:g}" if self.minimum is None else f"{self.minimum:g} to {self.maximum:g}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Parameter:
-    """One parameter of an entry: its type, default and what values it may take."""
-
-    name: str
-    type: type
-    default: Value
-    choices: tuple[str, ...] = ()
-    range: Range | None = None
-
-    def parse(self, text: str, *, subject: str) -> Value:
-        """Turn the text of a value into a checked value.
-
-        Raises:
-            UserError: wrong type, not among the choices, out of range.
-        """
-        rule = f"{subject}: {self.name}"
-        if self.choices:
-            if text not in self.choices:
-                raise UserError(
-                    f"{rule} is one of {', '.join(self.choices)}, got {text!r}; {nearest(text, self.choices)}"
-                )
-            return text
-        if self.type is bool:
-            if text not in ("true", "false"):
-                raise UserError(f"{rule} is true or false, got {text!r}")
-            return text == "true"
-        if self.type is str:
-            return text
-        if self.type is int:
-            if not re.fullmatch(r"[+-]?\d{1,18}", text):
-                raise UserError(f"{rule} is a whole number{self._where}, got {text!r}")
-            return self._check(int(text), rule)
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not math.isfinite(value) or "_" in text:
-            raise UserError(f"{rule} is a finite number{self._where}, got {text!r}")
-        return self._check(value, rule)
-
-    @property
-    def _where(self) -> str:
-        return f" {self.range}" if self.range else ""
-
-    def _check(self, value: Value, rule: str) -> Value:
-        if self.range is not None and value not in self.range:  # type: ignore[operator]
-            raise UserError(f"{rule} must be {self.range}, got {value}")
-        return value
-
-    def format(self, value: Value) -> str:
-        """The one canonical text of a value; `parse(format(v)) == v`."""
-        if isinstance(value, bool):
-            return "true" if value else "false"
-        if self.type is float:
-            return repr(float(value))
-        return str(value)
-
-    def describe(self) -> str:
-        """`name=default (rule)`, for lists and cards."""
-        rule = "|".join(self.choices) if self.choices else f"{self.type.__name__}{self._where}"
-        return f"{self.name}={self.format(self.default)} ({rule})"
+__all__ = ["Entry", "Range", "Registry", "architectures", "load_plugin", "protocols", "scans", "tasks"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,7 +144,7 @@ class Registry:
                     )
                 supplied.append(argument.name)
             else:
-                parameters[argument.name] = _parameter(argument, factory, subject=f"{self.axis} {name}")
+                parameters[argument.name] = parameter_from(argument, factory, subject=f"{self.axis} {name}")
         if not (inspect.getdoc(factory) or "").strip():
             raise UserError(f"{self.axis} {name}: its docstring's first line is its title, and it has none")
         return Entry(
@@ -288,34 +206,6 @@ class Registry:
         """
         entry, values = self.parse(text)
         return format_spec(entry.canonical(values))
-
-
-def _parameter(argument: inspect.Parameter, factory: Callable[..., Any], *, subject: str) -> Parameter:
-    annotation = argument.annotation
-    if isinstance(annotation, str):
-        annotation = eval(
-            annotation, inspect.unwrap(factory).__globals__
-        )  # a module with `from __future__ import annotations`
-    bounds: Range | None = None
-    if typing.get_origin(annotation) is typing.Annotated:
-        annotation, *extras = typing.get_args(annotation)
-        bounds = next((extra for extra in extras if isinstance(extra, Range)), None)
-    choices: tuple[str, ...] = ()
-    if typing.get_origin(annotation) is Literal:
-        choices = typing.get_args(annotation)
-        annotation = str
-    if annotation not in (bool, int, float, str) or not KEY.match(argument.name):
-        raise UserError(
-            f"{subject}: parameter {argument.name!r} must be annotated bool, int, float, str, Literal of texts, or"
-            f" Annotated with a Range, got {argument.annotation!r}"
-        )
-    return Parameter(
-        name=argument.name,
-        type=annotation,
-        default=annotation(argument.default),
-        choices=choices,
-        range=bounds,
-    )
 
 
 tasks = Registry("task", "harness.tasks")

@@ -282,3 +282,38 @@ def test_tf32_on_a_cpu_is_unsupported_and_an_unknown_dtype_a_mistake(tmp_path, t
     assert frame["status"].tolist() == ["unsupported"]
     with pytest.raises(UserError, match="dtype"):
         run_tiny(tmp_path, tiny_protocol, dtype="float23")
+
+
+def test_a_model_whose_scores_are_not_numbers_has_diverged(tmp_path, tiny_protocol):
+    (tmp_path / "nan_plugin.py").write_text(
+        "from harness.mixer import Mixer\n"
+        "from harness.registry import architectures\n"
+        "@architectures.register('nan-at-evaluation', version=1)\n"
+        "def nan_at_evaluation(*, width, kind: str = 'nan'):\n"
+        "    '''Numbers in training only.'''\n"
+        "    class Bad(Mixer):\n"
+        "        def forward(self, x, mask=None, cells=None):\n"
+        "            if kind == 'shape':\n"
+        "                return x[:, :1]\n"
+        "            return x if self.training else x * float('nan')\n"
+        "    return Bad()\n"
+    )
+    load_plugin(str(tmp_path / "nan_plugin.py"))
+    try:
+        names = ["nan-at-evaluation", "nan-at-evaluation:kind=shape"]
+        frame = run_tiny(tmp_path, tiny_protocol, architecture=names, seeds=1)
+    finally:
+        architectures._entries.pop("nan-at-evaluation", None)
+    assert frame["status"].tolist() == ["diverged", "failed"]
+    assert "shape" in frame["reason"][1]
+
+
+def test_a_store_that_vanishes_during_a_study_is_said(tmp_path, tiny_protocol):
+    from harness.store import Store
+
+    run_tiny(tmp_path, tiny_protocol, architecture="mean-pool", seeds=1)
+    with Store(tmp_path / "r.sqlite") as store:
+        (record,) = store.records()
+        (tmp_path / "r.sqlite").unlink()
+        with pytest.raises(UserError, match="deleted or replaced"):
+            store.write(record)
