@@ -71,7 +71,8 @@ struct Lanes<float> {
   // (artanh(s) / s - 1) / s^2 in powers of s^2 <= 1/9: 2e-10.
   static constexpr float ARTANH[] = {0.3333334019844055f, 0.1999920025869952f, 0.14315573850134458f,
                                      0.10631469192120029f, 0.12474106616487081f};
-  static constexpr float LOG2_E = 1.44269502162933349609f, LOG2_E_REST = 1.92596299112661746887e-8f;
+  static constexpr float LOG2_E = 1.44269504f;
+  static constexpr float LN_2 = 0.693359375f, LN_2_REST = -2.12194440e-4f;  // whole times LN_2 is exact
 };
 
 template <>
@@ -88,7 +89,8 @@ struct Lanes<double> {
       1.3691488853904128881e-12, 6.7787263548225456335e-14};
   static constexpr double ARTANH[] = {1. / 3,  1. / 5,  1. / 7,  1. / 9,  1. / 11, 1. / 13, 1. / 15, 1. / 17,
                                       1. / 19, 1. / 21, 1. / 23, 1. / 25, 1. / 27, 1. / 29, 1. / 31, 1. / 33};
-  static constexpr double LOG2_E = 1.4426950408889633870, LOG2_E_REST = 2.0355273740931033e-17;
+  static constexpr double LOG2_E = 1.4426950408889634074;
+  static constexpr double LN_2 = 0.693145751953125, LN_2_REST = 1.42860682030941723212e-6;
 };
 
 template <typename T>
@@ -182,7 +184,7 @@ INLINE Vector<T> exp(Vector<T> x) {
   x = clamp<T>(x, (Lanes<T>::LOWEST + 1) / Lanes<T>::LOG2_E, (Lanes<T>::HIGHEST - 1) / Lanes<T>::LOG2_E);
   const Vector<T> shifted[] = {x * Lanes<T>::LOG2_E + Lanes<T>::SHIFTER};
   const Vector<T> whole = shifted[0] - Lanes<T>::SHIFTER;
-  Vector<T> result[] = {(x * Lanes<T>::LOG2_E - whole) + x * Lanes<T>::LOG2_E_REST};
+  Vector<T> result[] = {(x - whole * Lanes<T>::LN_2 - whole * Lanes<T>::LN_2_REST) * Lanes<T>::LOG2_E};
   power_of_two<T>(shifted, result);
   return result[0];
 }
