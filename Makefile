@@ -5,12 +5,15 @@ MAMBA := mamba-ssm==2.3.2.post1
 # Without a CUDA compiler mamba-ssm is installed without its kernels; the harness's own CPU scan takes their place.
 MAMBA_FLAGS := $(if $(shell command -v nvidia-smi),,MAMBA_FORCE_BUILD=TRUE MAMBA_SKIP_CUDA_BUILD=TRUE)
 
-.PHONY: run test check benchmark clean
+.PHONY: run test test-all check benchmark clean
 
 run: .venv/installed
 	$(BIN)/python -m harness run --task locality2d --scan hilbert
 
 test: .venv/installed
+	$(BIN)/python -m pytest -q -m "not slow"
+
+test-all: .venv/installed
 	$(BIN)/python -m pytest -q
 
 check: .venv/installed

@@ -3,12 +3,9 @@ import sys
 import zipfile
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.slow
 def test_a_wheel_puts_nothing_but_harness_at_the_top_and_brings_every_module(tmp_path):
     copy = tmp_path / "project"
     files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
