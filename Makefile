@@ -28,8 +28,8 @@ benchmark: .venv/installed
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install -q "torch>=2.6,<2.14" "setuptools>=77" wheel packaging ninja
 	$(BIN)/pip install -q --no-build-isolation -e ".[test,develop]"
-	$(MAMBA_FLAGS) $(BIN)/pip install -q --no-build-isolation --no-deps $(MAMBA)
 	$(BIN)/pip install -q triton transformers
+	$(MAMBA_FLAGS) $(BIN)/pip install -q --no-build-isolation --no-deps $(MAMBA)
 	touch $@
 
 clean:
