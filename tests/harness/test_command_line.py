@@ -273,6 +273,8 @@ def test_a_study_killed_in_mid_run_goes_on_from_what_had_finished(tmp_path, how)
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A test run started in the background may ignore SIGINT, and its children would inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stderr is not None
     for line in process.stderr:
