@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .cells import FINAL, TUNING, UNTUNED, Cell, Run, protocol_of
+from .cells import TUNING, UNTUNED, Cell, Run, protocol_of
 from .executors import Executor, InProcess, Pool, in_worker
 from .progress import Progress
 from .provenance import is_stale, provenance, source_of
@@ -94,7 +94,7 @@ def run_study(
         for cell, grid in zip(cells, tried, strict=True)
         for seed in study.seeds
     ]
-    outcome.from_store, outcome.stale = 0, []
+    outcome.from_store = 0  # counts final runs; a stale tuning run, which may have chosen a rate, stays reported
     found = do(final)
     outcome.records = [found[run.key] for run in final]
     if timing:
@@ -202,6 +202,3 @@ def _time(
         return []
     store.write_timings(rows)
     return rows
-
-
-__all__ = ["FINAL", "Outcome", "Study", "run_study"]

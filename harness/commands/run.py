@@ -71,7 +71,8 @@ def main(options: argparse.Namespace) -> int:
         _say(f"warning: {warning}", quiet=False)
     if outcome.stale:
         _say(
-            f"warning: {len(outcome.stale)} runs in the store were made by other source code and are marked stale;"
+            f"warning: {len(outcome.stale)} runs in the store (tuning runs included) were made by other source code"
+            " and are marked stale;"
             " --fresh runs them again",
             quiet=False,
         )

@@ -317,3 +317,19 @@ def test_a_store_that_vanishes_during_a_study_is_said(tmp_path, tiny_protocol):
         (tmp_path / "r.sqlite").unlink()
         with pytest.raises(UserError, match="deleted or replaced"):
             store.write(record)
+
+
+def test_a_stale_tuning_run_is_reported_when_it_chooses_a_rate(tmp_path, tiny_protocol):
+    from harness.api import run_outcome
+    from harness.store import Store
+
+    run_tiny(tmp_path, tiny_protocol, architecture="mean-pool", seeds=1, tune=True)
+    with Store(tmp_path / "r.sqlite") as store:
+        tuning = next(record for record in store.records(tuning=True) if record["purpose"] == "tuning")
+        store.write(tuning | {"source": "another"})
+    outcome = run_outcome(
+        tasks=[TASK], architectures=["mean-pool"], scans=["hilbert"], protocols=[tiny_protocol], seeds=[0],
+        device="cpu", dtype="float32", store=tmp_path / "r.sqlite", tune=True, fresh=False, timing=False, workers=0,
+        plugins=(), quiet=True,
+    )  # fmt: skip
+    assert outcome.stale == [tuning["key"]]
