@@ -28,7 +28,7 @@ def run(
     architecture: str | Sequence[str] | None = None,
     scan: str | Sequence[str] = "horizontal",
     protocol: str | Sequence[str] = "standard",
-    seeds: int | Iterable[int] = 4,
+    seeds: int | Iterable[int] = 3,
     device: str = "auto",
     dtype: str = "float32",
     store: str | Path = "results.sqlite",

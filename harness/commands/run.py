@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     axes.add_argument("--scan", nargs="+", default=["horizontal"], metavar="SPEC", help="default: horizontal")
     axes.add_argument("--protocol", nargs="+", default=["standard"], metavar="SPEC", help="default: standard")
-    parser.add_argument("--seeds", default="4", help="how many (0..n-1), or which: 0,3,7 (default: 4)")
+    parser.add_argument("--seeds", default="3", help="how many (0..n-1), or which: 0,3,7 (default: 3)")
     parser.add_argument("--tune", action="store_true", help="choose each cell's learning rate on validation first")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
     parser.add_argument("--dtype", default="float32", help="float32, tf32 (CUDA) or bfloat16 (default: float32)")
