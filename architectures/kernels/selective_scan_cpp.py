@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from . import cpp_library
+from harness import cpp_library
 
 SOURCE = Path(__file__).with_suffix("").with_name("selective_scan.cpp")
 CHUNK, CHANNEL_PADDING = 32, 32  # as in the source

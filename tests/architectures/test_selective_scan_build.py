@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from harness.architectures.kernels import cpp_library
+from harness import cpp_library
 from harness.architectures.kernels.selective_scan_cpp import SOURCE
 
 RUN = """
