@@ -1,0 +1,611 @@
+// The hinge loss of the simplified gated state space model (arXiv 2602.12499, Eqs. 2-6) and its gradient to w_D and W_O.
+//
+//     u = X w_D,   y_t = sum_{s<=t} P_ts x_s,   P_ts = prod_{s<j<=t} (1 - sigmoid(u_j)) sigmoid(u_s) S_ts,
+//     h = Y W_O^T,   F = (1/L) sum_t v . relu(h_t),   loss = mean over samples of max(0, 1 - z F)
+//
+// One sample at a time runs forward within the first caches. Those with z F < 1 stay in a slot until about BLOCK_ROWS
+// rows are there, and then run backward together; the others leave their slot to the next one. Five matrix products
+// make up nearly all of the work, and one register tile does all five: a broadcast number times vectors of a row.
+//
+//     Y = P X          lanes: features   causal            dY = M (v W_O)   lanes: features
+//     H = Y W_O^T      lanes: neurons                      dP = dY X^T      lanes: sources s, causal
+//     dW_O = M^T Y     lanes: features                     with M_ti = -z 1[h_ti > 0]
+//
+// The weights cost no exponential for a pair (t, s). With D_t the sum of log2(1 - sigmoid(u_j)) up to t, and
+// D'_s = D_s - log2 sigmoid(u_s), both in double, the weight is 2^(D_t - D'_s). Each of them is split into its nearest
+// whole number and a rest: 2^D_t = 2^whole_t a_t, and the weight is a_t b_s 2^(whole_t - whole'_s), where the last
+// factor is an integer put into a float's exponent. Three roundings, at any saturation.
+//
+// The gate's gradient is sums of E_ts = P_ts dP_ts alone: sum_{t>=s} E_ts goes to log sigmoid(u_s), and the rectangle
+// sum_{s<j<=t} E_ts to log(1 - sigmoid(u_j)). The rectangles are summed as they are, never as differences of larger
+// sums, so that saturated gates get the tiny gradient they have. Results depend on nothing but the arguments.
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <new>
+#if defined(__SSE__)
+#include <immintrin.h>
+#endif
+
+#if defined(__AVX512F__) && defined(__AVX512DQ__)
+#define VECTOR_BYTES 64
+#elif defined(__AVX2__)
+#define VECTOR_BYTES 32
+#else
+#define VECTOR_BYTES 16
+#endif
+#define INLINE inline __attribute__((always_inline))
+
+// What Python hands over; `gradient.py` mirrors it. Everything is contiguous float32 but for `loss`.
+struct Problem {
+  int64_t samples, length, width, neurons;
+  const float* tokens;  // [samples, length, width]; with `mixed` the y_t themselves
+  const float* labels;  // [samples], 1 or -1
+  const float* scores;  // [samples, length (length + 1) / 2] and SLACK more: S_ts with s <= t; null: x_s . x_t
+  const float *w_D, *W_O, *v;  // [width], [neurons, width], [neurons]
+  int64_t mixed;        // 1: tokens are y_t, and only W_O has a gradient
+  float* margins;       // [samples]
+  double* loss;
+  float *gate, *hidden;  // [width], [neurons, width]; null: forward only
+};
+
+namespace {
+
+constexpr int64_t BLOCK_ROWS = 64;     // rows that run backward together
+constexpr int64_t ROWS_A_SUM = 2048;   // sums of more rows than that are taken in double
+constexpr int TILE = 6, PAIR = 2;      // a tile: up to 6 broadcast numbers times 2 vectors, in 12 registers
+constexpr double LEAST_LOG2 = -1000;   // a factor below 2^-1000 makes any product with it zero in float32
+constexpr double LOG2_E = 1.4426950408889634074;
+
+typedef float Vector __attribute__((vector_size(VECTOR_BYTES)));
+typedef int32_t Bits __attribute__((vector_size(VECTOR_BYTES)));
+typedef double Doubles __attribute__((vector_size(VECTOR_BYTES)));
+typedef int64_t DoubleBits __attribute__((vector_size(VECTOR_BYTES)));
+typedef float HalfVector __attribute__((vector_size(VECTOR_BYTES / 2)));
+typedef int32_t HalfBits __attribute__((vector_size(VECTOR_BYTES / 2)));
+constexpr int WIDTH = VECTOR_BYTES / sizeof(float), DOUBLES = WIDTH / 2;
+
+// ln(2)^k / k!: 2^x on [-1/2, 1/2] to 2e-13. 1 / (2 k + 1): artanh(x) / x on [0, 1/3] to 1e-12.
+constexpr double EXP2[] = {1.,
+                           0.69314718055994530942,
+                           0.24022650695910071233,
+                           0.055504108664821579953,
+                           0.0096181291076284771619,
+                           0.0013333558146428443423,
+                           1.5403530393381609954e-4,
+                           1.5252733804059840280e-5,
+                           1.3215486790144309489e-6,
+                           1.0178086009239699728e-7,
+                           7.0549116208011233299e-9};
+constexpr double ARTANH[] = {1., 1. / 3, 1. / 5, 1. / 7, 1. / 9, 1. / 11, 1. / 13, 1. / 15, 1. / 17, 1. / 19, 1. / 21};
+
+INLINE Vector all(float value) { return Vector{} + value; }
+INLINE Doubles all(double value) { return Doubles{} + value; }
+
+template <typename V, typename T>
+INLINE V load(const T* from) {
+  V result;
+  std::memcpy(&result, from, sizeof result);
+  return result;
+}
+
+template <typename V, typename T>
+INLINE void store(T* to, V value) {
+  std::memcpy(to, &value, sizeof value);
+}
+
+constexpr int64_t padded(int64_t size) { return (size + WIDTH - 1) / WIDTH * WIDTH; }
+
+// 0, 1, 2, ... in the lanes.
+INLINE Bits lanes() {
+  Bits result;
+  for (int i = 0; i < WIDTH; ++i) result[i] = i;
+  return result;
+}
+
+// The first `count` lanes of x, zero in the others whatever they held.
+INLINE Vector first_lanes(Vector x, int64_t count) {
+  return (Vector)((Bits)x & (lanes() < Bits{} + static_cast<int32_t>(count)));
+}
+
+INLINE float sum_of_lanes(Vector x) {
+  float values[WIDTH];
+  store(values, x);
+  for (int half = WIDTH / 2; half > 0; half /= 2)
+    for (int i = 0; i < half; ++i) values[i] += values[i + half];
+  return values[0];
+}
+
+INLINE double sum_of_lanes(Doubles x) {
+  double values[DOUBLES];
+  store(values, x);
+  for (int half = DOUBLES / 2; half > 0; half /= 2)
+    for (int i = 0; i < half; ++i) values[i] += values[i + half];
+  return values[0];
+}
+
+template <int terms>
+INLINE Doubles polynomial(Doubles x, const double (&coefficients)[terms]) {
+  Doubles sum = all(coefficients[terms - 1]);
+  for (int i = terms - 2; i >= 0; --i) sum = sum * x + coefficients[i];
+  return sum;
+}
+
+// x as a whole number in the lowest bits of `shifted` and a rest within 1/2.
+INLINE Doubles split(Doubles x, Doubles& shifted) {
+  shifted = x + 0x1.8p52;
+  return x - (shifted - 0x1.8p52);
+}
+
+// 2^x for LEAST_LOG2 <= x <= 0.
+INLINE Doubles exp2(Doubles x) {
+  Doubles shifted;
+  const Doubles rest = split(x, shifted);
+  return (Doubles)((DoubleBits)polynomial(rest, EXP2) + ((DoubleBits)shifted << 52));
+}
+
+// What underflows becomes 0 while this lives: some processors take a hundred times longer over denormal numbers.
+class FlushDenormals {
+#if defined(__SSE__)
+  unsigned before = _mm_getcsr();
+
+ public:
+  FlushDenormals() { _mm_setcsr(before | 0x8040); }
+  ~FlushDenormals() { _mm_setcsr(before); }
+#else
+ public:
+  FlushDenormals() {}
+  ~FlushDenormals() {}
+#endif
+};
+
+template <typename T>
+class Buffer {  // zeros, aligned for vectors
+  struct Free {
+    void operator()(T* data) const { std::free(data); }
+  };
+  std::unique_ptr<T, Free> owned;
+
+ public:
+  explicit Buffer(int64_t size) {
+    const size_t bytes = (size * sizeof(T) / 64 + 2) * 64;
+    owned.reset(static_cast<T*>(std::aligned_alloc(64, bytes)));
+    if (owned == nullptr) throw std::bad_alloc();
+    std::memset(owned.get(), 0, bytes);
+  }
+  T* operator+(int64_t offset) const { return owned.get() + offset; }
+  T& operator[](int64_t index) const { return owned.get()[index]; }
+};
+
+// A number for each (row, k), at data[row * row_stride + k * step].
+struct Numbers {
+  const float* data;
+  int64_t row_stride, step;
+};
+
+// Hands sum_k numbers(r, k) * vectors(k, c) to `finish`, for R rows and C vectors: `vectors` has a row for each k.
+template <int R, int C, typename Finish>
+INLINE void tile(int64_t terms, Numbers numbers, const float* vectors, int64_t stride, const Finish& finish) {
+  Vector sums[R][C] = {};
+  for (int64_t k = 0; k < terms; ++k) {
+    Vector row[C];
+    for (int c = 0; c < C; ++c) row[c] = load<Vector>(vectors + k * stride + c * WIDTH);
+    for (int r = 0; r < R; ++r) {
+      const Vector number = all(numbers.data[r * numbers.row_stride + k * numbers.step]);
+      for (int c = 0; c < C; ++c) sums[r][c] += number * row[c];
+    }
+  }
+  finish(sums);
+}
+
+template <int value>
+struct Constant {
+  static constexpr int VALUE = value;
+};
+
+// Cuts `rows` into tiles of nearly equal height, at most TILE; calls run(height as a constant, first row).
+template <typename Run>
+INLINE void for_rows(int64_t rows, const Run& run) {
+  const int64_t tiles = (rows + TILE - 1) / TILE;
+  for (int64_t i = 0, row = 0; i < tiles; ++i) {
+    const int64_t height = (rows - row + tiles - i - 1) / (tiles - i);
+    switch (height) {
+      case 6: run(Constant<6>(), row); break;
+      case 5: run(Constant<5>(), row); break;
+      case 4: run(Constant<4>(), row); break;
+      case 3: run(Constant<3>(), row); break;
+      case 2: run(Constant<2>(), row); break;
+      default: run(Constant<1>(), row);
+    }
+    row += height;
+  }
+}
+
+// Calls run(number of vectors as a constant, first lane) over `size` lanes, a whole number of vectors.
+template <typename Run>
+INLINE void for_lanes(int64_t size, const Run& run) {
+  int64_t lane = 0;
+  for (; lane + PAIR * WIDTH <= size; lane += PAIR * WIDTH) run(Constant<PAIR>(), lane);
+  if (lane < size) run(Constant<1>(), lane);
+}
+
+template <int R, int C>
+INLINE void store_tile(float* to, int64_t stride, const Vector (&sums)[R][C]) {
+  for (int r = 0; r < R; ++r)
+    for (int c = 0; c < C; ++c) store(to + r * stride + c * WIDTH, sums[r][c]);
+}
+
+// to[c][r] = from[r][c] for r < rows, c < columns.
+void transpose(const float* from, int64_t from_stride, int64_t rows, int64_t columns, float* to, int64_t to_stride) {
+  int64_t r = 0;
+#if defined(__AVX__)
+  const int64_t whole = columns / 8 * 8;
+  for (; r + 8 <= rows; r += 8) {
+    for (int64_t c = 0; c < whole; c += 8) {
+      __m256 a[8], b[8];
+      for (int i = 0; i < 8; ++i) a[i] = _mm256_loadu_ps(from + (r + i) * from_stride + c);
+      for (int i = 0; i < 8; i += 2) {
+        b[i] = _mm256_unpacklo_ps(a[i], a[i + 1]);
+        b[i + 1] = _mm256_unpackhi_ps(a[i], a[i + 1]);
+      }
+      for (int i = 0; i < 8; i += 4)
+        for (int j = 0; j < 2; ++j) {
+          a[i + 2 * j] = _mm256_shuffle_ps(b[i + j], b[i + j + 2], 0x44);
+          a[i + 2 * j + 1] = _mm256_shuffle_ps(b[i + j], b[i + j + 2], 0xee);
+        }
+      for (int i = 0; i < 4; ++i) {
+        _mm256_storeu_ps(to + (c + i) * to_stride + r, _mm256_permute2f128_ps(a[i], a[i + 4], 0x20));
+        _mm256_storeu_ps(to + (c + i + 4) * to_stride + r, _mm256_permute2f128_ps(a[i], a[i + 4], 0x31));
+      }
+    }
+    for (int64_t c = whole; c < columns; ++c)
+      for (int64_t i = 0; i < 8; ++i) to[c * to_stride + r + i] = from[(r + i) * from_stride + c];
+  }
+#endif
+  for (; r < rows; ++r)
+    for (int64_t c = 0; c < columns; ++c) to[c * to_stride + r] = from[r * from_stride + c];
+}
+
+// D: the width where it is known when compiling, else 0.
+template <int D>
+class Model {
+  const Problem& problem;
+  const int64_t length = problem.length, neurons = problem.neurons, rows_wide = padded(length);
+  const int64_t neurons_wide = padded(neurons), slots = std::max<int64_t>(1, BLOCK_ROWS / length);
+  const int64_t runtime_width = problem.width;
+  const bool gradient = problem.hidden != nullptr, gated = !problem.mixed;
+
+  INLINE int64_t width() const { return D ? D : runtime_width; }
+  INLINE int64_t wide() const { return D ? padded(D) : padded(runtime_width); }
+  int64_t pairs() const { return gated ? length * rows_wide : 0; }
+
+  // Parameters: w_D; W_O^T [width, neurons]; v W_O [neurons, width]; v. All with zeros up to whole vectors.
+  Buffer<double> w{wide()};
+  Buffer<float> transposed{width() * neurons_wide}, scaled{neurons * wide()}, v{neurons_wide};
+  // Of each slot: tokens where they need zeros to whole vectors, their transpose, P (then E), Y, M, sigmoid(+-u).
+  Buffer<float> tokens{width() == wide() ? 0 : slots * length * wide()}, sources{gated ? slots * width() * rows_wide : 0};
+  Buffer<float> weights{slots * pairs()}, y{slots * length * wide()}, active{slots * length * neurons_wide};
+  Buffer<float> gate{slots * rows_wide}, decay{slots * rows_wide};
+  // Of one sample: u, D_t, D'_s; their whole numbers and the powers of two of their rests; sums of relu(h) over time.
+  Buffer<double> u{rows_wide}, total{rows_wide}, source{rows_wide};
+  Buffer<int32_t> whole_total{rows_wide}, whole_source{rows_wide};
+  Buffer<float> power_total{rows_wide}, power_source{rows_wide}, relu_sums{neurons_wide};
+  // Gradients: to Y; to the two logarithms; to u; sums over rows so far, and over what came before those.
+  Buffer<float> grad_y{slots * length * wide()}, forgotten{length * WIDTH}, written{rows_wide}, grad_u{rows_wide};
+  Buffer<float> grad_hidden{neurons * wide()}, grad_gate{wide()};
+  Buffer<double> sum_hidden{neurons * wide()}, sum_gate{wide()};
+  Buffer<const float*> samples{slots};
+
+ public:
+  explicit Model(const Problem& problem) : problem(problem) {
+    for (int64_t i = 0; i < width(); ++i) w[i] = problem.w_D[i];
+    transpose(problem.W_O, width(), neurons, width(), transposed + 0, neurons_wide);
+    for (int64_t i = 0; i < neurons; ++i) {
+      v[i] = problem.v[i];
+      for (int64_t c = 0; c < width(); ++c) scaled[i * wide() + c] = problem.v[i] * problem.W_O[i * width() + c];
+    }
+  }
+
+  void run() {
+    double loss = 0;
+    int64_t taken = 0, summed = 0;
+    for (int64_t n = 0; n < problem.samples; ++n) {
+      prepare(n, taken);
+      const float margin = forward(taken, problem.labels[n]);
+      problem.margins[n] = margin;
+      if (margin >= 1) continue;  // not so for NaN, which then shows in the loss
+      loss += 1 - static_cast<double>(margin);
+      if (!gradient || ++taken < slots) continue;
+      backward(taken);
+      summed += taken * length;
+      taken = 0;
+      if (summed >= ROWS_A_SUM) summed = flush();
+    }
+    *problem.loss = loss / problem.samples;
+    if (!gradient) return;
+    if (taken) backward(taken);
+    flush();
+    const double scale = 1. / (static_cast<double>(problem.samples) * length);
+    for (int64_t i = 0; i < neurons; ++i)
+      for (int64_t c = 0; c < width(); ++c)
+        problem.hidden[i * width() + c] = static_cast<float>(sum_hidden[i * wide() + c] * scale * problem.v[i]);
+    for (int64_t c = 0; c < width(); ++c) problem.gate[c] = static_cast<float>(sum_gate[c] * scale);
+  }
+
+  // y [samples, length, width] alone.
+  void mix(float* to) {
+    for (int64_t n = 0; n < problem.samples; ++n) {
+      prepare(n, 0);
+      for (int64_t t = 0; t < length; ++t)
+        std::memcpy(to + (n * length + t) * width(), y + t * wide(), width() * sizeof(float));
+    }
+  }
+
+  // x_s . x_t of every sample, for s <= t.
+  void score(float* to) {
+    for (int64_t n = 0; n < problem.samples; ++n) {
+      place_tokens(n, 0);
+      products(0);
+      for (int64_t t = 0; t < length; to += ++t) std::memcpy(to, weights + t * rows_wide, (t + 1) * sizeof(float));
+    }
+  }
+
+ private:
+  void place_tokens(int64_t n, int64_t slot) {
+    samples[slot] = problem.tokens + n * length * width();
+    if (width() == wide()) return;
+    for (int64_t t = 0; t < length; ++t)
+      std::memcpy(tokens + (slot * length + t) * wide(), samples[slot] + t * width(), width() * sizeof(float));
+    samples[slot] = tokens + slot * length * wide();
+  }
+
+  // Y of sample n, in a slot.
+  void prepare(int64_t n, int64_t slot) {
+    place_tokens(n, slot);
+    if (!gated) {
+      std::memcpy(y + slot * length * wide(), samples[slot], length * wide() * sizeof(float));
+      return;
+    }
+    gates(slot);
+    float* const weight = weights + slot * pairs();
+    const float* scores = nullptr;
+    if (problem.scores == nullptr)
+      products(slot);
+    else
+      scores = problem.scores + n * (length * (length + 1) / 2);
+    weigh(weight, scores);
+    for_lanes(wide(), [&](auto C, int64_t lane) {
+      for_rows(length, [&](auto R, int64_t t) {
+        tile<R.VALUE, C.VALUE>(t + R.VALUE, {weight + t * rows_wide, rows_wide, 1}, samples[slot] + lane, wide(),
+                               [&](const auto& sums) {
+                                 store_tile(y + (slot * length + t) * wide() + lane, wide(), sums);
+                               });
+      });
+    });
+  }
+
+  // x_s . x_t into P, s <= t and a few more. Leaves the transposed tokens, which backward then finds.
+  void products(int64_t slot) {
+    float* const to = weights + slot * pairs();
+    const float* const from = place_sources(slot);
+    for_causal(to, samples[slot], from, [](const Vector& sum, float* place) { store(place, sum); });
+  }
+
+  const float* place_sources(int64_t slot) {
+    float* const to = sources + slot * width() * rows_wide;
+    transpose(samples[slot], wide(), length, width(), to, rows_wide);
+    return to;
+  }
+
+  // finish(sum_c rows[t][c] columns[c][s .. s + WIDTH], &at[t][s]) for all s up to the vector that holds s = t.
+  template <typename Finish>
+  INLINE void for_causal(float* at, const float* rows, const float* columns, const Finish& finish) {
+    for_rows(length, [&](auto R, int64_t t) {
+      for_lanes(padded(t + R.VALUE), [&](auto C, int64_t s) {
+        tile<R.VALUE, C.VALUE>(width(), {rows + t * wide(), wide(), 1}, columns + s, rows_wide, [&](const auto& sums) {
+          for (int r = 0; r < R.VALUE; ++r)
+            for (int c = 0; c < C.VALUE; ++c) finish(sums[r][c], at + (t + r) * rows_wide + s + c * WIDTH);
+        });
+      });
+    });
+  }
+
+  // u and all that depends on a token's gate alone.
+  void gates(int64_t slot) {
+    for (int64_t t = 0; t < length; ++t) {
+      const float* const x = samples[slot] + t * wide();
+      Doubles sums[2] = {};
+      for (int64_t c = 0; c < wide(); c += WIDTH)
+        for (int half = 0; half < 2; ++half) {
+          const int64_t at = c + half * DOUBLES;
+          sums[half] += __builtin_convertvector(load<HalfVector>(x + at), Doubles) * load<Doubles>(w + at);
+        }
+      u[t] = sum_of_lanes(sums[0] + sums[1]);
+    }
+    for (int64_t t = 0; t < rows_wide; t += DOUBLES) {
+      const Doubles x = load<Doubles>(u + t), zero = all(0.), least = all(LEAST_LOG2);
+      const Doubles above = (x > zero ? x : zero) * LOG2_E, below = (x < zero ? x : zero) * -LOG2_E;
+      Doubles exponent = -(above + below);
+      exponent = exponent < least ? least : exponent;
+      const Doubles small = exp2(exponent), part = small / (small + 2.), large = 1. / (small + 1.);
+      const Doubles rest = part * polynomial(part * part, ARTANH) * (2 * LOG2_E);  // log2(1 + e^-|u|)
+      Doubles of_gate = -(below + rest), of_decay = -(above + rest);
+      of_gate = of_gate < least ? least : of_gate;
+      of_decay = of_decay < least ? least : of_decay;
+      of_decay = x == x ? of_decay : x;  // NaN goes on to y
+      const Doubles of_x = x > zero ? large : small * large, of_minus_x = x > zero ? small * large : large;
+      store(gate + slot * rows_wide + t, __builtin_convertvector(of_x, HalfVector));
+      store(decay + slot * rows_wide + t, __builtin_convertvector(of_minus_x, HalfVector));
+      store(total + t, of_decay);
+      store(source + t, of_gate);
+    }
+    double sum = 0;
+    for (int64_t t = 0; t < length; ++t) {
+      sum += total[t];
+      total[t] = sum;
+      source[t] = sum - source[t];
+    }
+    for (int64_t t = 0; t < rows_wide; t += DOUBLES) {
+      Doubles shifted;
+      const Doubles rest_total = split(load<Doubles>(total + t), shifted);
+      store(whole_total + t, __builtin_convertvector(shifted - 0x1.8p52, HalfBits));
+      store(power_total + t, __builtin_convertvector(polynomial(rest_total, EXP2), HalfVector));
+      const Doubles rest_source = split(load<Doubles>(source + t), shifted);
+      store(whole_source + t, __builtin_convertvector(shifted - 0x1.8p52, HalfBits));
+      store(power_source + t, __builtin_convertvector(polynomial(-rest_source, EXP2), HalfVector));
+    }
+  }
+
+  // P from packed scores, or from scores that lie where P will. Zero where s > t; vectors beyond that one stay zero.
+  void weigh(float* weight, const float* packed) {
+    const Bits zero = {};
+    for (int64_t t = 0; t < length; ++t) {
+      float* const to = weight + t * rows_wide;
+      const float* const from = packed ? packed + t * (t + 1) / 2 : to;
+      const Bits bias = zero + (whole_total[t] + 127);
+      const Vector power = all(power_total[t]);
+      for (int64_t s = 0; s <= t; s += WIDTH) {
+        Bits exponent = bias - load<Bits>(whole_source + s);
+        exponent = (exponent > zero ? exponent : zero) << 23;
+        const Vector product = load<Vector>(from + s) * (load<Vector>(power_source + s) * power) * (Vector)exponent;
+        store(to + s, s + WIDTH <= t + 1 ? product : first_lanes(product, t + 1 - s));
+      }
+      // A tile of scores reached further than rows do.
+      if (!packed)
+        for (int64_t s = padded(t + 1); s < rows_wide; s += WIDTH) store(to + s, all(0.f));
+    }
+  }
+
+  // The margin z F of the sample in a slot, and M.
+  float forward(int64_t slot, float label) {
+    const float* const from = y + slot * length * wide();
+    float* const to = active + slot * length * neurons_wide;
+    const Bits value = (Bits)all(-label);
+    const Vector zero = all(0.f);
+    Doubles sum = all(0.);
+    for_lanes(neurons_wide, [&](auto C, int64_t lane) {
+      Vector totals[C.VALUE] = {};
+      for_rows(length, [&](auto R, int64_t t) {
+        tile<R.VALUE, C.VALUE>(width(), {from + t * wide(), wide(), 1}, transposed + lane, neurons_wide,
+                               [&](const auto& sums) {
+                                 for (int r = 0; r < R.VALUE; ++r)
+                                   for (int c = 0; c < C.VALUE; ++c) {
+                                     const Vector h = sums[r][c];
+                                     totals[c] += h < zero ? zero : h;  // NaN stays
+                                     const Bits mask = value & (h > zero);
+                                     store(to + (t + r) * neurons_wide + lane + c * WIDTH, (Vector)mask);
+                                   }
+                               });
+      });
+      for (int c = 0; c < C.VALUE; ++c) {
+        float values[WIDTH];
+        store(values, totals[c]);
+        for (int half = 0; half < 2; ++half)
+          sum += __builtin_convertvector(load<HalfVector>(values + half * DOUBLES), Doubles) *
+                 __builtin_convertvector(load<HalfVector>(v + lane + c * WIDTH + half * DOUBLES), Doubles);
+      }
+    });
+    return static_cast<float>(label * sum_of_lanes(sum) / length);
+  }
+
+  void backward(int64_t taken) {
+    const int64_t rows = taken * length;
+    for (int64_t first = 0; first < rows; first += BLOCK_ROWS) {
+      const int64_t block = std::min(BLOCK_ROWS, rows - first);
+      const float* const M = active + first * neurons_wide;
+      for_lanes(wide(), [&](auto C, int64_t lane) {
+        for_rows(neurons, [&](auto R, int64_t i) {
+          tile<R.VALUE, C.VALUE>(block, {M + i, 1, neurons_wide}, y + first * wide() + lane, wide(),
+                                 [&](const auto& sums) {
+                                   for (int r = 0; r < R.VALUE; ++r)
+                                     for (int c = 0; c < C.VALUE; ++c) {
+                                       float* const to = grad_hidden + (i + r) * wide() + lane + c * WIDTH;
+                                       store(to, load<Vector>(to) + sums[r][c]);
+                                     }
+                                 });
+        });
+        if (gated)
+          for_rows(block, [&](auto R, int64_t t) {
+            tile<R.VALUE, C.VALUE>(neurons, {M + t * neurons_wide, neurons_wide, 1}, scaled + lane, wide(),
+                                   [&](const auto& sums) {
+                                     store_tile(grad_y + (first + t) * wide() + lane, wide(), sums);
+                                   });
+          });
+      });
+    }
+    if (gated)
+      for (int64_t slot = 0; slot < taken; ++slot) backward_gates(slot);
+  }
+
+  void backward_gates(int64_t slot) {
+    float* const E = weights + slot * pairs();
+    const float* columns = sources + slot * width() * rows_wide;
+    if (problem.scores != nullptr) columns = place_sources(slot);
+    for_causal(E, grad_y + slot * length * wide(), columns,
+               [](const Vector& sum, float* place) { store(place, sum * load<Vector>(place)); });
+
+    std::memset(forgotten + 0, 0, length * WIDTH * sizeof(float));
+    for (int64_t s = 0; s < length; s += WIDTH) {
+      Vector later = all(0.f);  // sum over t' >= t of E_t's
+      for (int64_t t = length - 1; t >= s; --t) {
+        later += load<Vector>(E + t * rows_wide + s);
+        const Vector before = t - s >= WIDTH ? later : first_lanes(later, t - s);
+        store(forgotten + t * WIDTH, load<Vector>(forgotten + t * WIDTH) + before);
+      }
+      store(written + s, later);
+    }
+    for (int64_t t = 0; t < length; ++t)
+      grad_u[t] = written[t] * decay[slot * rows_wide + t] -
+                  sum_of_lanes(load<Vector>(forgotten + t * WIDTH)) * gate[slot * rows_wide + t];
+    for_lanes(wide(), [&](auto C, int64_t lane) {
+      tile<1, C.VALUE>(length, {grad_u + 0, 0, 1}, samples[slot] + lane, wide(), [&](const auto& sums) {
+        for (int c = 0; c < C.VALUE; ++c) {
+          float* const to = grad_gate + lane + c * WIDTH;
+          store(to, load<Vector>(to) + sums[0][c]);
+        }
+      });
+    });
+  }
+
+  int64_t flush() {
+    const auto add = [](double* to, float* from, int64_t size) {
+      for (int64_t i = 0; i < size; ++i) {
+        to[i] += from[i];
+        from[i] = 0;
+      }
+    };
+    add(sum_hidden + 0, grad_hidden + 0, neurons * wide());
+    add(sum_gate + 0, grad_gate + 0, wide());
+    return 0;
+  }
+};
+
+template <typename Run>
+void with_model(const Problem& problem, const Run& run) {
+  const FlushDenormals flushed;
+  switch (problem.width) {
+    case 32: return run(Model<32>(problem));
+    case 64: return run(Model<64>(problem));
+    case 128: return run(Model<128>(problem));
+    default: return run(Model<0>(problem));
+  }
+}
+
+}  // namespace
+
+extern "C" {
+void hinge_gradient(const Problem* problem) {
+  with_model(*problem, [](auto&& model) { model.run(); });
+}
+void mix(const Problem* problem, float* y) {
+  with_model(*problem, [&](auto&& model) { model.mix(y); });
+}
+void token_scores(const Problem* problem, float* scores) {
+  with_model(*problem, [&](auto&& model) { model.score(scores); });
+}
+}
