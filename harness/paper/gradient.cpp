@@ -84,8 +84,9 @@ constexpr double EXP2[] = {1.,
                            7.0549116208011233299e-9};
 constexpr double ARTANH[] = {1., 1. / 3, 1. / 5, 1. / 7, 1. / 9, 1. / 11, 1. / 13, 1. / 15, 1. / 17, 1. / 19, 1. / 21};
 
-INLINE Vector all(float value) { return Vector{} + value; }
-INLINE Doubles all(double value) { return Doubles{} + value; }
+// A subtraction of zero is nothing to a compiler; an addition is work, for -0 + 0 is not -0.
+INLINE Vector all(float value) { return value - Vector{}; }
+INLINE Doubles all(double value) { return value - Doubles{}; }
 
 template <typename V, typename T>
 INLINE V load(const T* from) {
