@@ -10,10 +10,12 @@
 // Work is split into tasks of one sequence and TASK_CHANNELS channels. Sums over tasks are taken in one order
 // afterwards, so results do not depend on the number of threads. No vector is wider than the instruction set's.
 //
-// Vector operations for each vector of a step's states: 16 forward (12 of them the exponential) and 25 backward.
+// Vector operations for each vector of a step's states: 13 forward, 10 of them the exponential, and 21 backward, where
+// the forward ones come again. tests/benchmarks/scan_floor.py compares speeds with what those take at least.
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -268,6 +270,7 @@ struct Task {
   const Problem& problem;
   int64_t sequence, first, channels;
   Buffer<T> rates, state;  // A log2(e) and h, or the gradient that later steps hand back, [state][lane]
+  Buffer<T> steepest;      // the largest |A log2(e)|, [lane]
 
   Task(const Problem& problem, int64_t index)
       : problem(problem),
@@ -275,11 +278,15 @@ struct Task {
         first(index % groups(problem) * TASK_CHANNELS),
         channels(std::min(TASK_CHANNELS, problem.channels - first)),
         rates(problem.state * TASK_CHANNELS),
-        state(problem.state * TASK_CHANNELS) {
+        state(problem.state * TASK_CHANNELS),
+        steepest(TASK_CHANNELS) {
     const T* A = static_cast<const T*>(problem.A) + first * problem.state;
     for (int64_t c = 0; c < channels; ++c)
-      for (int64_t n = 0; n < problem.state; ++n)
-        rates.data()[n * TASK_CHANNELS + c] = A[c * problem.state + n] * Lanes<T>::LOG2_E;
+      for (int64_t n = 0; n < problem.state; ++n) {
+        const T rate = A[c * problem.state + n] * Lanes<T>::LOG2_E;
+        rates.data()[n * TASK_CHANNELS + c] = rate;
+        steepest.data()[c] = std::max(steepest.data()[c], std::abs(rate));
+      }
   }
 
   static int64_t groups(const Problem& problem) { return (problem.channels + TASK_CHANNELS - 1) / TASK_CHANNELS; }
@@ -319,8 +326,10 @@ struct Block {
       for (int64_t t = 0; t < steps; ++t)
         for (int v = 0; v < wide; ++v) rows[t][v] = load<T>(origin + t * from.step + v * WIDTH<T>);
     } else {
-      for (int64_t t = 0; t < steps; ++t)
-        for (int v = 0; v < wide; ++v) {
+      // One vector of channels after the other: with a length of many powers of two, more would share too few places
+      // in the cache.
+      for (int v = 0; v < wide; ++v)
+        for (int64_t t = 0; t < steps; ++t) {
           Vector<T> row;
           for (int c = 0; c < WIDTH<T>; ++c) row[c] = origin[t * from.step + (v * WIDTH<T> + c) * from.lane];
           rows[t][v] = row;
@@ -370,6 +379,33 @@ struct Block {
     return static_cast<const T*>(from.data) + task.sequence * from.batch + start * from.step + n;
   }
 
+  // Whether no state's exponent step * rate comes near what exp2 would clamp.
+  INLINE bool is_tame(const Rows& step) const {
+    Vector<T> steepest[wide], largest[wide] = {};
+    load_row(task.steepest.data() + channel, steepest);
+    bool tame = true;
+    for (int64_t t = 0; t < steps; ++t)
+      for (int v = 0; v < wide; ++v) largest[v] = at_least(largest[v], at_least(-step[t][v], step[t][v]));
+    for (int v = 0; v < wide; ++v)
+      for (int c = 0; c < WIDTH<T>; ++c) tame &= steepest[v][c] * largest[v][c] < -Lanes<T>::LOWEST - 1;
+    return tame;
+  }
+
+  // 2^(step * rate). Without a clamp the product needs no operation of its own.
+  template <bool tame>
+  INLINE void decays(const Vector<T> (&step)[wide], const Vector<T> (&rate)[wide], Vector<T> (&decay)[wide]) const {
+    if constexpr (tame) {
+      Vector<T> shifted[wide];
+      for (int v = 0; v < wide; ++v) shifted[v] = step[v] * rate[v] + Lanes<T>::SHIFTER;
+      for (int v = 0; v < wide; ++v) decay[v] = step[v] * rate[v] - (shifted[v] - Lanes<T>::SHIFTER);
+      power_of_two<T>(shifted, decay);
+    } else {
+      for (int v = 0; v < wide; ++v) decay[v] = step[v] * rate[v];
+      exp2<T>(decay);
+    }
+  }
+
+  template <bool tame>
   INLINE void forward_state(int64_t n, const Rows& step, const Rows& written, Rows& y) const {
     Vector<T> rate[wide], h[wide], decay[wide];
     load_row(row(task.rates, n), rate);
@@ -379,8 +415,7 @@ struct Block {
     const int64_t next_B = task.problem.B.step, next_C = task.problem.C.step;
     for (int64_t t = 0; t < steps; ++t, B += next_B, C += next_C) {
       const T b = *B, c = *C;
-      for (int v = 0; v < wide; ++v) decay[v] = step[t][v] * rate[v];
-      exp2<T>(decay);
+      decays<tame>(step[t], rate, decay);
       for (int v = 0; v < wide; ++v) h[v] = decay[v] * h[v] + written[t][v] * b;
       for (int v = 0; v < wide; ++v) y[t][v] += h[v] * c;
     }
@@ -398,7 +433,10 @@ struct Block {
         written[t][v] = step[t][v] * u[t][v];
         y[t][v] = D[v] * u[t][v];
       }
-    for (int64_t n = 0; n < task.problem.state; ++n) forward_state(n, step, written, y);
+    if (is_tame(step))
+      for (int64_t n = 0; n < task.problem.state; ++n) forward_state<true>(n, step, written, y);
+    else
+      for (int64_t n = 0; n < task.problem.state; ++n) forward_state<false>(n, step, written, y);
     if (task.problem.z.data != nullptr) {
       Rows& z = u;
       read(task.problem.z, z);
@@ -418,6 +456,7 @@ struct Block {
     T *A, *D, *bias;  // [state][lane], [lane], [lane]
   };
 
+  template <bool tame>
   INLINE void backward_state(int64_t n, Reverse& rows, const Sums& sums) const {
     Vector<T> rate[wide], h[CHUNK + 1][wide], decay[CHUNK][wide];
     load_row(row(task.rates, n), rate);
@@ -427,8 +466,7 @@ struct Block {
     for (int64_t t = 0; t < steps; ++t, B += next_B, C += next_C) {
       const T b = *B, c = *C;
       Vector<T> power[wide];
-      for (int v = 0; v < wide; ++v) power[v] = rows.step[t][v] * rate[v];
-      exp2<T>(power);
+      decays<tame>(rows.step[t], rate, power);
       for (int v = 0; v < wide; ++v) {
         decay[t][v] = power[v];
         h[t + 1][v] = power[v] * h[t][v] + rows.written[t][v] * b;
@@ -483,7 +521,10 @@ struct Block {
           rows.grad_y[t][v] *= z[t][v] * gate[t][v];
         }
       }
-    for (int64_t n = 0; n < problem.state; ++n) backward_state(n, rows, sums);
+    if (is_tame(rows.step))
+      for (int64_t n = 0; n < problem.state; ++n) backward_state<true>(n, rows, sums);
+    else
+      for (int64_t n = 0; n < problem.state; ++n) backward_state<false>(n, rows, sums);
 
     std::memcpy(grad_D, sums.D + channel, sizeof grad_D);
     std::memcpy(grad_bias, sums.bias + channel, sizeof grad_bias);

@@ -46,6 +46,8 @@ class Inputs(NamedTuple):
 def selective_scan_cpp(inputs: Inputs) -> Tensor:
     """The outputs y [batch, channels, length]."""
     wants_gradient = any(isinstance(value, Tensor) and value.requires_grad for value in inputs)
+    # Out here, so that one copy serves forward and backward.
+    inputs = inputs._replace(B=_states_innermost(inputs.B), C=_states_innermost(inputs.C))
     return _forward(*inputs, torch.is_grad_enabled() and wants_gradient)[0]
 
 
@@ -59,7 +61,8 @@ class Strided(ctypes.Structure):
     _fields_ = [("data", ctypes.c_void_p), *_fields(ctypes.c_int64, "batch", "step", "lane")]
 
 
-SEQUENCES, GRADIENTS = ("u", "delta", "z", "B", "C", "y"), ("grad_y", "grad_u", "grad_delta", "grad_z")
+INPUTS, GRADIENTS = ("u", "delta", "z", "B", "C", "y"), ("grad_y", "grad_u", "grad_delta", "grad_z")
+SEQUENCES, MAPS, CHANNEL_VALUES = frozenset(INPUTS + GRADIENTS), ("B", "C"), ("A", "D", "bias")
 
 
 class Problem(ctypes.Structure):
@@ -67,7 +70,7 @@ class Problem(ctypes.Structure):
 
     _fields_ = [
         *_fields(ctypes.c_int64, "batch", "length", "channels", "state", "threads", "softplus"),
-        *_fields(Strided, *SEQUENCES),
+        *_fields(Strided, *INPUTS),
         *_fields(ctypes.c_void_p, "A", "D", "bias", "states"),
         *_fields(Strided, *GRADIENTS),
         *_fields(ctypes.c_void_p, "grad_A", "grad_D", "grad_bias", "grad_B", "grad_C"),
@@ -77,30 +80,24 @@ class Problem(ctypes.Structure):
 def _run(function: str, inputs: Inputs, **others: Tensor) -> None:
     """Calls a C++ function; `others` go to the fields of their names."""
     batch, channels, length = inputs.u.shape
-    problem = Problem(
-        batch=batch,
-        length=length,
-        channels=channels,
-        state=inputs.A.shape[1],
-        threads=torch.get_num_threads(),
-        softplus=inputs.softplus,
-    )
-    held = {
-        **inputs._asdict(),
-        "A": inputs.A.contiguous(),
-        "B": _states_innermost(inputs.B),
-        "C": _states_innermost(inputs.C),
-        "D": None if inputs.D is None else inputs.D.contiguous(),
-        "bias": None if inputs.bias is None else inputs.bias.contiguous(),
-        **others,
-    }
-    for name, tensor in held.items():
+    fields: dict[str, Any] = {}
+    held = [*zip(Inputs._fields, inputs, strict=True), *others.items()]
+    for index, (name, tensor) in enumerate(held):
         if not isinstance(tensor, Tensor) or tensor.numel() == 0:
             continue  # a null pointer says: not given, not wanted
-        if name in SEQUENCES + GRADIENTS:
-            setattr(problem, name, Strided(tensor.data_ptr(), tensor.stride(0), tensor.stride(2), tensor.stride(1)))
+        if name in MAPS:
+            tensor = _states_innermost(tensor)
+        elif name in CHANNEL_VALUES:
+            tensor = tensor.contiguous()
+        held[index] = name, tensor  # a copy lives as long as its address is used
+        address = tensor.data_ptr()
+        if name in SEQUENCES:
+            along_batch, along_lanes, along_steps = tensor.stride()
+            fields[name] = Strided(address, along_batch, along_steps, along_lanes)
         else:
-            setattr(problem, name, tensor.data_ptr())
+            fields[name] = address
+    threads, softplus = torch.get_num_threads(), inputs.softplus
+    problem = Problem(batch, length, channels, inputs.A.shape[1], threads, softplus, **fields)
     library = cpp_library.load(SOURCE)
     if library is None:  # an exported graph that came to a machine without a compiler
         raise RuntimeError(f"the operator needs {SOURCE.name}, which cannot be compiled here; install a C++ compiler")

@@ -1,5 +1,6 @@
 """The C++ scan: the same numbers as the plainest loop, whatever the shape, layout, options and number of threads."""
 
+import math
 import os
 import subprocess
 import sys
@@ -104,6 +105,19 @@ def test_tiny_and_huge_steps_stay_finite_and_exact(dtype, softplus, size):
     expected = outputs_and_gradients(selective_scan_reference, values, torch.float64, softplus)
     results = outputs_and_gradients(selective_scan, values, dtype, softplus)
     assert all(result.isfinite().all() for result in results.values())
+    assert_near(results, expected, TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@pytest.mark.parametrize("exponent", [-200.0, -127.0, -126.0, -125.0, -124.0])
+def test_one_step_beyond_the_range_that_needs_no_clamp(dtype, exponent):
+    """A block of channels and steps takes another path when one exponent in it is large; its neighbours do not."""
+    values = arguments(1, 40, 70, 3)
+    values["A"] = -torch.ones_like(values["A"])
+    values["delta"] = values["delta"].clamp(max=1.0)
+    values["delta"][0, 20, 40] = -exponent * math.log(2)
+    expected = outputs_and_gradients(selective_scan_reference, values, torch.float64, softplus=False)
+    results = outputs_and_gradients(selective_scan, values, dtype, softplus=False)
     assert_near(results, expected, TOLERANCE[dtype])
 
 
