@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import torch
+from torch import Tensor
 
 from .cells import Cell, protocol_of, scan_of, task_of
-from .contracts import Task
+from .contracts import Scan, Task
 from .mixer import Mixer
 from .model import StandardModel
+from .protocols.paper import Paper
 from .protocols.standard import Standard
 from .registry import architectures
 from .routing import check_routes
 from .seeds import seed_of, seeded_torch
+
+if TYPE_CHECKING:
+    from .paper.model import PaperModel
 
 
 def build_model(cell: Cell, task: Task, protocol: Standard, *, seed: int) -> StandardModel:
@@ -24,22 +32,7 @@ def build_model(cell: Cell, task: Task, protocol: Standard, *, seed: int) -> Sta
         Unsupported: a scan that does not fit the grid, an architecture that cannot run here.
         UserError: parameters that do not go together.
     """
-    scan = scan_of(cell)
-    routes = torch.from_numpy(check_routes(scan.routes(task.grid), task.cells, subject=f"scan {cell.scan}"))
-    entry, values = architectures.parse(cell.architecture)
-
-    def make_mixer(layer: int, route: int) -> Mixer:
-        mixer_seed = seed_of(
-            kind="mixer",
-            architecture=cell.architecture,
-            protocol=protocol.shape,
-            seed=seed,
-            layer=layer,
-            route=route,
-        )
-        generator = torch.Generator().manual_seed(mixer_seed)
-        return entry.create(values, width=protocol.width, length=task.cells, grid=task.grid, generator=generator)
-
+    scan, routes, make_mixer = _parts(cell, task, protocol, width=protocol.width, seed=seed)
     frame_seed = seed_of(kind="frame", protocol=protocol.shape, features=task.features, seed=seed)
     with seeded_torch(torch.Generator().manual_seed(frame_seed)):
         return StandardModel(
@@ -57,6 +50,49 @@ def build_model(cell: Cell, task: Task, protocol: Standard, *, seed: int) -> Sta
         )
 
 
+def build_paper_model(cell: Cell, task: Task, protocol: Paper, *, seed: int) -> PaperModel:
+    """The model of a cell under the paper's protocol, on the CPU. Seeds and errors as for `build_model`."""
+    from .paper.model import PaperModel
+
+    scan, routes, make_mixer = _parts(cell, task, protocol, width=task.features, seed=seed)
+    frame_seed = seed_of(kind="frame", protocol=protocol.shape, features=task.features, seed=seed)
+    return PaperModel(
+        features=task.features,
+        hidden=protocol.hidden,
+        depth=protocol.depth,
+        signs=protocol.signs,
+        init_scale=protocol.init_scale,
+        make_mixer=make_mixer,
+        routes=routes,
+        grid=task.grid,
+        merge=scan.merge,
+        own_parameters=scan.own_parameters,
+        generator=torch.Generator().manual_seed(frame_seed),
+    )
+
+
+def _parts(
+    cell: Cell, task: Task, protocol: Standard | Paper, *, width: int, seed: int
+) -> tuple[Scan, Tensor, Callable[[int, int], Mixer]]:
+    scan = scan_of(cell)
+    routes = torch.from_numpy(check_routes(scan.routes(task.grid), task.cells, subject=f"scan {cell.scan}"))
+    entry, values = architectures.parse(cell.architecture)
+
+    def make_mixer(layer: int, route: int) -> Mixer:
+        mixer_seed = seed_of(
+            kind="mixer",
+            architecture=cell.architecture,
+            protocol=protocol.shape,
+            seed=seed,
+            layer=layer,
+            route=route,
+        )
+        generator = torch.Generator().manual_seed(mixer_seed)
+        return entry.create(values, width=width, length=task.cells, grid=task.grid, generator=generator)
+
+    return scan, routes, make_mixer
+
+
 def check_cell(cell: Cell) -> None:
     """Build a cell's parts once, so that what the user got wrong is said before anything long starts.
 
@@ -64,4 +100,7 @@ def check_cell(cell: Cell) -> None:
         UserError: the parts do not go together (heads do not divide the width, say).
     """
     task, protocol = task_of(cell), protocol_of(cell)
-    build_model(cell, task, protocol, seed=0)
+    if isinstance(protocol, Paper):
+        build_paper_model(cell, task, protocol, seed=0)
+    else:
+        build_model(cell, task, protocol, seed=0)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from .ceilings import Ceilings, ceilings
 from .contracts import Scan, Task
 from .errors import UserError
+from .protocols.paper import Paper
 from .protocols.standard import Standard
 from .registry import Registry, architectures, protocols, scans, tasks
 from .routing import scan_from
@@ -152,7 +153,7 @@ def scan_of(cell: Cell) -> Scan:
     return scan_from(cell.scan)[2]
 
 
-def protocol_of(cell: Cell) -> Standard:
+def protocol_of(cell: Cell) -> Standard | Paper:
     """The cell's protocol."""
     entry, values = protocols.parse(cell.protocol)
     return entry.create_light(values)

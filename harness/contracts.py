@@ -55,6 +55,10 @@ class Samples(ABC):
     def batch(self, indices: np.ndarray) -> Batch:
         """Render the samples at `indices` [batch]."""
 
+    def batch_once(self, start: int, stop: int) -> Batch:
+        """Render samples start to stop, which nobody will ask for again: noise may be drawn faster, in one stretch."""
+        return self.batch(np.arange(start, stop))
+
 
 class Task(ABC):
     """Makes labelled grids or sequences of tokens.

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .contracts import Samples, Split, Task
+from .contracts import Batch, Samples, Split, Task
 from .seeds import generator, seed_of
 
 RENDERED_BYTES = 256 * 2**20
@@ -44,15 +44,19 @@ class Data:
         for _ in range(steps):
             while len(order) < batch_size:
                 order = np.concatenate([order, shuffle.permutation(count)])
-            yield self._move(samples, order[:batch_size])
+            yield self.render(samples, order[:batch_size])
             order = order[batch_size:]
 
     def evaluation(self, split: Split, count: int, *, batch_size: int = 256) -> Evaluation:
         """A split that is passed over in its own order, again and again."""
         return Evaluation(self, self.samples(split, count), batch_size)
 
-    def _move(self, samples: Samples, indices: np.ndarray) -> tuple[Tensor, Tensor, Tensor | None]:
-        batch = samples.batch(indices)
+    def render(self, samples: Samples, indices: np.ndarray) -> tuple[Tensor, Tensor, Tensor | None]:
+        """(tokens, target, mask) of the samples at `indices`, on the device."""
+        return self.move(samples.batch(indices))
+
+    def move(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor | None]:
+        """A batch's (tokens, target, mask) on the device."""
         mask = None if batch.mask is None else torch.from_numpy(batch.mask).to(self.device)
         return torch.from_numpy(batch.tokens).to(self.device), torch.from_numpy(batch.target).to(self.device), mask
 
@@ -76,4 +80,4 @@ class Evaluation:
     def _render(self) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
         count = len(self._samples)
         for start in range(0, count, self._batch_size):
-            yield self._data._move(self._samples, np.arange(start, min(start + self._batch_size, count)))
+            yield self._data.render(self._samples, np.arange(start, min(start + self._batch_size, count)))

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import time
 import traceback
 from collections.abc import Callable
 
 import torch
 
-from .build import build_model
 from .ceilings import Accuracy
 from .cells import Run, ceilings_of, protocol_of, task_of
-from .data import Data
 from .errors import Diverged, Unsupported, UserError
 from .precision import precision
+from .protocols.paper import Paper
 from .record import Record, begin_record
-from .train import evaluate, train
 
 Report = Callable[[int, int, float, float | None], None]
 """(step, steps, training loss, last validation accuracy)."""
@@ -53,34 +50,19 @@ def _train_and_evaluate(run: Run, report: Report) -> Record:
     if run.device == "cpu":
         torch.set_num_threads(run.threads)
     task, protocol = task_of(run.cell), protocol_of(run.cell)
-    data = Data(task, spec=run.cell.task, seed=run.seed, device=run.device)
-    model = build_model(run.cell, task, protocol, seed=run.seed).to(run.device)
-    curve = train(model, data, protocol, lambda step, loss, accuracy: report(step, protocol.steps, loss, accuracy))
-    test_accuracy, test_loss = evaluate(model, data.evaluation("test", protocol.test_samples))
-    if not math.isfinite(
-        test_loss
-    ):  # the last step can break the weights, and the argmax of NaN is a class all the same
-        raise Diverged(protocol.steps, test_loss)
+    if isinstance(protocol, Paper):
+        from .paper.train import train_and_evaluate
+    else:
+        from .train import train_and_evaluate
+    outcome = train_and_evaluate(run, task, protocol, report)  # pyright: ignore[reportArgumentType]
     ceilings = ceilings_of(run.cell.task)
-    return {
-        "test_accuracy": test_accuracy,
-        "test_loss": test_loss,
-        "validation_accuracy": curve.accuracy[-1],
+    return outcome | {
         "grid": list(task.grid),
         "classes": task.classes,
         "chance_accuracy": task.chance,
         "order_blind_ceiling": _value(ceilings.order_blind),
         "position_marginal_ceiling": _value(ceilings.position_marginal),
         "oracle_accuracy": _value(ceilings.oracle),
-        "threshold_accuracy": protocol.threshold_accuracy(task.chance),
-        "steps_to_threshold": curve.steps_to(protocol.threshold_accuracy(task.chance)),
-        "steps": protocol.steps,
-        "curve_area": curve.area,
-        "curve": {"step": curve.steps, "validation_accuracy": curve.accuracy, "train_loss": curve.train_loss},
-        "test_samples": protocol.test_samples,
-        "learning_rate": protocol.learning_rate,
-        "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
-        "kernel": model.kernel,
     }
 
 

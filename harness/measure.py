@@ -24,6 +24,7 @@ from .memory import peak_bytes
 from .mixer import Mixer
 from .model import Permute, StandardModel
 from .precision import precision
+from .protocols.standard import Standard
 from .provenance import provenance, source_of
 from .timing import NOISY_SPREAD, Phases, spread
 from .train import make_optimizer, train_step
@@ -76,6 +77,7 @@ def timing_session(
 
 def _prepare(cell: Cell, device: str) -> Bench:
     task, protocol = task_of(cell), protocol_of(cell)
+    assert isinstance(protocol, Standard), "a study times cells of the standard protocol only"
     model = build_model(cell, task, protocol, seed=0).to(device)
     data = Data(task, spec=cell.task, seed=0, device=device)
     tokens, target, mask = next(data.train_batches(count=protocol.batch_size, batch_size=protocol.batch_size, steps=1))

@@ -18,11 +18,14 @@ class Mixer(nn.Module, ABC):
     causal: a step's output depends on that step and earlier ones only.
     order_blind: permuting the steps permutes the outputs and does nothing else.
     state_size: numbers that a recurrence carries from step to step a sequence, or None where there is no such state.
+    scores_are_fixed: the mixer is the simplified gated SSM, of one parameter `w_D`, with scores that training leaves as
+        they are; `fixed_scores` then gives them, and the paper's protocol takes its fused gradient.
     """
 
     causal: bool = False
     order_blind: bool = False
     state_size: int | None = None
+    scores_are_fixed: bool = False
 
     @abstractmethod
     def forward(
@@ -50,6 +53,14 @@ class Mixer(nn.Module, ABC):
         Where a mixer has no fast path of its own, its forward is the reference.
         """
         return self.forward(x, mask, cells)
+
+    def gate_directions(self) -> Float[Tensor, "rows width"] | None:
+        """The directions in token space whose product with a token decides its gates, or None where there are none."""
+        return None
+
+    def fixed_scores(self, x: Float[Tensor, "batch length width"]) -> Float[Tensor, "batch length length"] | None:
+        """(W_C^T x_t).(W_B^T x_s) at [t, s] where training does not change it; None stands for x_t . x_s."""
+        raise NotImplementedError
 
     @property
     def kernel(self) -> str:

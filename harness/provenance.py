@@ -106,6 +106,9 @@ def source_of(cell: Cell) -> str:
         protocols: [parse_spec(cell.protocol).name],
     }
     files: set[Path] = set()
+    if names[protocols] == ["paper"]:
+        folder = Path(__file__).parent / "paper"
+        files.update(folder.glob("*.py"), folder.glob("*.cpp"))
     for registry, entries in names.items():
         for name in entries:
             modules.add(registry.get(name).module)

@@ -14,11 +14,11 @@ from .provenance import is_stale, provenance, source_of
 from .record import Record
 from .store import FINISHED, Store
 
-TUNING_FACTORS = (1 / 3, 1.0, 10 / 3)
-"""The learning-rate grid, for every cell the same: these multiples of the protocol's rate."""
-
 TUNING_SEEDS = (1_000_000, 1_000_001)
 """Seeds of the tuning runs; no final run may use them."""
+
+
+WORST_SCORE = -1e6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +98,8 @@ def run_study(
     found = do(final)
     outcome.records = [found[run.key] for run in final]
     if timing:
-        ran = [cell for cell in cells if any(r["cell"] == cell.key and r["status"] == "done" for r in outcome.records)]
+        timed = [cell for cell in cells if protocol_of(cell).timed]
+        ran = [cell for cell in timed if any(r["cell"] == cell.key and r["status"] == "done" for r in outcome.records)]
         outcome.timings = _time(
             ran, study.device, study.dtype, store, plugins, progress, fresh=fresh, in_process=not workers
         )
@@ -135,23 +136,28 @@ def _do(
 
 
 def tuning_rates(study: Study) -> dict[Cell, list[float]]:
-    """The learning rates that each cell tries: the same grid for cells of one protocol."""
+    """The learning rates that each cell tries: multiples of its protocol's, the same for cells of one protocol."""
     rates = {}
     for cell in study.cells:
-        base = protocol_of(cell).learning_rate
-        rates[cell] = [float(f"{base * factor:.3g}") for factor in TUNING_FACTORS]
+        protocol = protocol_of(cell)
+        rates[cell] = [float(f"{protocol.learning_rate * factor:.3g}") for factor in protocol.tuning_factors]
     return rates
 
 
 def best_rate(cell: Cell, rates: Sequence[float], trials: Sequence[Run], records: dict[str, Record]) -> Cell:
-    """The cell at the rate with the best mean validation accuracy on the tuning seeds; the smaller rate on a tie.
+    """The cell at the rate with the best mean validation score on the tuning seeds; the smaller rate on a tie.
 
-    A trial that did not finish counts as accuracy 0.
+    The score is validation accuracy, or what the protocol's record names `validation_score`; a trial that did not
+    finish has the worst.
     """
+
+    def of(record: Record) -> float:
+        score = record.get("validation_score", record.get("validation_accuracy"))
+        return WORST_SCORE if score is None else score
 
     def score(rate: float) -> float:
         at_rate = cell.with_learning_rate(rate)
-        scores = [records[run.key].get("validation_accuracy") or 0.0 for run in trials if run.cell == at_rate]
+        scores = [of(records[run.key]) for run in trials if run.cell == at_rate]
         return sum(scores) / len(scores)
 
     return cell.with_learning_rate(max(sorted(rates), key=score))

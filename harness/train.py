@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional
 
+from .build import build_model
+from .cells import Run
+from .contracts import Task
 from .data import Data, Evaluation
 from .errors import Diverged
 from .model import StandardModel
@@ -17,6 +21,9 @@ from .protocols.standard import Standard
 
 EXPLODED = 1e4
 """A training loss beyond this has left the numbers, finite or not."""
+
+Report = Callable[[int, int, float, float | None], None]
+"""(step, steps, training loss, last validation accuracy)."""
 
 Progress = Callable[[int, float, float | None], None]
 """(step, training loss, last validation accuracy) after every optimizer step."""
@@ -43,6 +50,35 @@ class Curve:
             return self.accuracy[-1]
         points = list(zip(self.steps, self.accuracy, strict=True))
         return sum((b - a) * (u + v) / 2 for (a, u), (b, v) in zip(points, points[1:], strict=False)) / span
+
+
+def train_and_evaluate(run: Run, task: Task, protocol: Standard, report: Report) -> dict[str, Any]:
+    """Train a run's model and score it on the test split; what the record holds of it.
+
+    Raises:
+        Diverged: the loss, or the test loss after the last step, has left the numbers.
+    """
+    data = Data(task, spec=run.cell.task, seed=run.seed, device=run.device)
+    model = build_model(run.cell, task, protocol, seed=run.seed).to(run.device)
+    curve = train(model, data, protocol, lambda step, loss, accuracy: report(step, protocol.steps, loss, accuracy))
+    test_accuracy, test_loss = evaluate(model, data.evaluation("test", protocol.test_samples))
+    if not math.isfinite(test_loss):  # the last step can break the weights; the argmax of NaN is a class all the same
+        raise Diverged(protocol.steps, test_loss)
+    threshold = protocol.threshold_accuracy(task.chance)
+    return {
+        "test_accuracy": test_accuracy,
+        "test_loss": test_loss,
+        "validation_accuracy": curve.accuracy[-1],
+        "threshold_accuracy": threshold,
+        "steps_to_threshold": curve.steps_to(threshold),
+        "steps": protocol.steps,
+        "curve_area": curve.area,
+        "curve": {"step": curve.steps, "validation_accuracy": curve.accuracy, "train_loss": curve.train_loss},
+        "test_samples": protocol.test_samples,
+        "learning_rate": protocol.learning_rate,
+        "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        "kernel": model.kernel,
+    }
 
 
 def train(model: StandardModel, data: Data, protocol: Standard, progress: Progress) -> Curve:

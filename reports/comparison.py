@@ -149,6 +149,11 @@ def _draw_accuracy(rows: Sequence[Row], path: Path) -> bool:
     return True
 
 
+def _accuracy_of(curve: dict[str, Any]) -> list[float]:
+    """Validation accuracy, or test accuracy under a protocol that watches its end points on fresh data."""
+    return curve["validation_accuracy"] if "validation_accuracy" in curve else curve["test_accuracy"]
+
+
 def _draw_curves(rows: Sequence[Row], path: Path) -> bool:
     """Mean validation accuracy over training, the band between the worst and the best seed: a panel a scan."""
     shown = [row for row in rows if row.done]
@@ -165,7 +170,7 @@ def _draw_curves(rows: Sequence[Row], path: Path) -> bool:
         axis = panels.flat[scans.index(row.scan)]
         curves = [record["curve"] for record in row.records if record["status"] == "done"]
         steps = curves[0]["step"]
-        values = [curve["validation_accuracy"] for curve in curves if curve["step"] == steps]
+        values = [_accuracy_of(curve) for curve in curves if curve["step"] == steps]
         columns = list(zip(*values, strict=True))
         colour = COLOURS[architectures.index(row.architecture) % len(COLOURS)]
         label = short("architecture", row.architecture)

@@ -76,6 +76,9 @@ class ImageSamples(PatternSamples):
     def batch(self, indices: np.ndarray) -> Batch:
         return Batch(tokens=cut_patches(self.images(indices), self.patch), target=self.target[indices])
 
+    def batch_once(self, start: int, stop: int) -> Batch:
+        return self.batch(np.arange(start, stop))
+
 
 class ImageTask(PatternTask):
     """A two-class task whose patterns are textures in an image."""

@@ -6,6 +6,7 @@ stands for the label z = +1 and target 0 for z = -1 (arXiv 2602.12499).
 
 from __future__ import annotations
 
+import functools
 from abc import abstractmethod
 from dataclasses import dataclass
 
@@ -14,6 +15,8 @@ import numpy as np
 from harness.contracts import Batch, Samples, Split, Task
 from harness.errors import UserError
 from harness.seeds import generator, normal_noise, seed_of
+
+from ._noise import NoiseKind, token_noise
 
 PLUS, MINUS = 0, 1
 FIRST_IRRELEVANT = 2
@@ -24,10 +27,11 @@ set begins with the smaller one of the same seed."""
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PatternSamples(Samples):
-    """Sequences of noisy patterns: x = vectors[pattern] + noise * N(0, 1).
+    """Sequences of noisy patterns: x = vectors[pattern] + noise * (noise of unit variance).
 
     target: int64 [count]. patterns: unsigned 8 or 16 bit integers [count, cells].
     vectors: float32 [patterns, features], orthonormal rows. noise: standard deviation in each feature.
+    noise_kind: its distribution, see `token_noise`.
     """
 
     target: np.ndarray
@@ -35,24 +39,39 @@ class PatternSamples(Samples):
     vectors: np.ndarray
     noise: float
     noise_seed: int
+    noise_kind: NoiseKind = "normal"
 
     def batch(self, indices: np.ndarray) -> Batch:
         tokens = self.vectors[self.patterns[indices]]
         if self.noise:
-            tokens += np.float32(self.noise) * normal_noise(self.noise_seed, indices, tokens.shape[1:])
+            normal = functools.partial(normal_noise, self.noise_seed, indices)
+            tokens += np.float32(self.noise) * token_noise(self.noise_kind, normal, tokens.shape[1:])
         return Batch(tokens=tokens, target=self.target[indices])
+
+    def batch_once(self, start: int, stop: int) -> Batch:
+        tokens = self.vectors[self.patterns[start:stop]]
+        if self.noise:
+            draw = generator(seed_of(part="noise drawn once", seed=self.noise_seed, start=start))
+            tokens += np.float32(self.noise) * token_noise(
+                self.noise_kind,
+                lambda shape: draw.standard_normal((len(tokens), *shape), dtype=np.float32),
+                tokens.shape[1:],
+            )
+        return Batch(tokens=tokens, target=self.target[start:stop])
 
 
 class PatternTask(Task):
     """A two-class task that is known by its layouts.
 
     vectors: float32 [patterns, features], what a pattern looks like. noise: standard deviation in each feature.
+    noise_kind: its distribution.
     """
 
     classes = 2
     chance = 0.5
     vectors: np.ndarray
     noise: float
+    noise_kind: NoiseKind = "normal"
 
     @abstractmethod
     def layout(self, target: np.ndarray, draw: np.random.Generator) -> np.ndarray:
@@ -66,6 +85,7 @@ class PatternTask(Task):
             vectors=self.vectors,
             noise=self.noise,
             noise_seed=noise_seed_of(split, seed),
+            noise_kind=self.noise_kind,
         )
 
     def _draw(self, split: Split, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -10,6 +10,7 @@ from harness.contracts import Samples
 from harness.errors import UserError
 from harness.registry import Range, tasks
 
+from ._noise import NoiseKind
 from ._patterns import PLUS, PatternTask, check_supply, class_patterns, irrelevant_patterns
 from ._placement import matched_placement, uniform_placement
 
@@ -21,6 +22,7 @@ def locality(
     near: Annotated[int, Range(1, 4095)] = 2,
     far: Annotated[int, Range(2, 4095)] = 20,
     noise: Annotated[float, Range(0, 100)] = 0.01,
+    noise_kind: Literal["normal", "student", "correlated"] = "normal",
     dim: Annotated[int, Range(3, 4096)] = 32,
     placement: Literal["matched", "paper"] = "matched",
     replacement: bool = True,
@@ -49,7 +51,9 @@ def locality(
         length: tokens a sequence (L).
         near: distance of the near pair, in tokens.
         far: distance of the far pair, in tokens.
-        noise: standard deviation of the Gaussian noise in each feature (tau).
+        noise: standard deviation of the noise in each feature (tau).
+        noise_kind: its distribution: normal (the paper's), Student's t of 3 degrees of freedom, or normal and
+            correlated along the sequence (.9 between neighbours); the last two are ours.
         dim: number of patterns, and features of a token (d).
         placement: where the pairs go.
         replacement: irrelevant patterns may repeat within a sequence.
@@ -60,14 +64,32 @@ def locality(
     Source: arXiv 2602.12499, data model. dim=32 is the paper's; the other defaults are ours.
     """
     return Locality(
-        length=length, near=near, far=far, noise=noise, dim=dim, placement=placement, replacement=replacement
+        length=length,
+        near=near,
+        far=far,
+        noise=noise,
+        noise_kind=noise_kind,
+        dim=dim,
+        placement=placement,
+        replacement=replacement,
     )
 
 
 class Locality(PatternTask):
     """See `locality`."""
 
-    def __init__(self, *, length: int, near: int, far: int, noise: float, dim: int, placement: str, replacement: bool):
+    def __init__(
+        self,
+        *,
+        length: int,
+        near: int,
+        far: int,
+        noise: float,
+        noise_kind: NoiseKind,
+        dim: int,
+        placement: str,
+        replacement: bool,
+    ):
         if near >= far:
             raise UserError(
                 f"task locality: near must be less than far, got near={near}, far={far}; lower near or raise far"
@@ -85,6 +107,7 @@ class Locality(PatternTask):
         self.features = dim
         self.vectors = np.eye(dim, dtype=np.float32)
         self.noise = noise
+        self.noise_kind = noise_kind
         self.replacement = replacement
 
     def layout(self, target: np.ndarray, draw: np.random.Generator) -> np.ndarray:

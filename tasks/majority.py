@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 
 from harness.contracts import Samples
 from harness.registry import Range, tasks
 
+from ._noise import NoiseKind
 from ._patterns import PatternTask, check_supply, irrelevant_patterns
 from ._voting import majority_counts, majority_guess, majority_layout
 
@@ -20,6 +21,7 @@ def majority(
     relevant: Annotated[float, Range(0, 1)] = 0.4,
     confusing: Annotated[float, Range(0, 1)] = 0.1,
     noise: Annotated[float, Range(0, 100)] = 0.01,
+    noise_kind: Literal["normal", "student", "correlated"] = "normal",
     dim: Annotated[int, Range(3, 4096)] = 32,
     replacement: bool = True,
 ) -> Majority:
@@ -39,7 +41,9 @@ def majority(
         length: tokens a sequence (L).
         relevant: fraction that carries the label's pattern (alpha_r); the count is rounded, halves up.
         confusing: fraction that carries the other pattern (alpha_c); fewer tokens than `relevant`.
-        noise: standard deviation of the Gaussian noise in each feature (tau).
+        noise: standard deviation of the noise in each feature (tau).
+        noise_kind: its distribution: normal (the paper's), Student's t of 3 degrees of freedom, or normal and
+            correlated along the sequence (.9 between neighbours); the last two are ours.
         dim: number of patterns, and features of a token (d).
         replacement: irrelevant patterns may repeat within a sequence.
 
@@ -49,14 +53,30 @@ def majority(
     Source: arXiv 2602.12499, data model. dim=32 is the paper's; the other defaults are ours.
     """
     return Majority(
-        length=length, relevant=relevant, confusing=confusing, noise=noise, dim=dim, replacement=replacement
+        length=length,
+        relevant=relevant,
+        confusing=confusing,
+        noise=noise,
+        noise_kind=noise_kind,
+        dim=dim,
+        replacement=replacement,
     )
 
 
 class Majority(PatternTask):
     """See `majority`."""
 
-    def __init__(self, *, length: int, relevant: float, confusing: float, noise: float, dim: int, replacement: bool):
+    def __init__(
+        self,
+        *,
+        length: int,
+        relevant: float,
+        confusing: float,
+        noise: float,
+        noise_kind: NoiseKind,
+        dim: int,
+        replacement: bool,
+    ):
         self.counts = majority_counts(
             "task majority", relevant=relevant, confusing=confusing, cells=length, within=f"length={length}"
         )
@@ -65,6 +85,7 @@ class Majority(PatternTask):
         self.features = dim
         self.vectors = np.eye(dim, dtype=np.float32)
         self.noise = noise
+        self.noise_kind = noise_kind
         self.replacement = replacement
 
     def layout(self, target: np.ndarray, draw: np.random.Generator) -> np.ndarray:

@@ -65,6 +65,12 @@ class _SimplifiedSSM(Mixer):
         """u, whose sigmoid is the gate at each step."""
         raise NotImplementedError
 
+    def fixed_scores(self, x: Float[Tensor, "batch length width"]) -> Float[Tensor, "batch length length"] | None:
+        assert self.scores_are_fixed
+        if self.W_B is None or self.W_C is None:
+            return None if self.scale == 1 else self.scale * (x @ x.transpose(1, 2))
+        return self.scale * (x @ self.W_C) @ (x @ self.W_B).transpose(1, 2)
+
     def forward(
         self,
         x: Float[Tensor, "batch length width"],
@@ -114,6 +120,10 @@ class GatedSSM(_SimplifiedSSM):
     ):
         super().__init__(width, generator, projection, train_projections, normalized)
         self.w_D = nn.Parameter(torch.zeros(width))
+        self.scores_are_fixed = not train_projections
+
+    def gate_directions(self) -> Float[Tensor, "rows width"]:
+        return self.w_D[None]
 
     def gate_input(self, x: Float[Tensor, "batch length width"]) -> Float[Tensor, "#batch length"]:
         return x @ self.w_D
@@ -133,6 +143,8 @@ class UngatedSSM(_SimplifiedSSM):
     ):
         super().__init__(width, generator, projection, train_projections, normalized)
         self.logit = math.log(gate / (1 - gate))
+        self.scores_are_fixed = not train_projections and self.logit == 0
+        self.register_buffer("w_D", torch.zeros(width), persistent=False)
 
     def gate_input(self, x: Float[Tensor, "batch length width"]) -> Float[Tensor, "#batch length"]:
         return x.new_full((1, x.shape[1]), self.logit)

@@ -56,6 +56,15 @@ class Mamba(Mixer):
     ) -> Float[Tensor, "batch length width"]:
         return run_block(self.block, without_padding(x, mask), selective_scan_reference)
 
+    def gate_directions(self) -> Float[Tensor, "rows width"]:
+        """Rows of dt_proj . x_proj . in_proj, the path from a token to each channel's step size.
+
+        The convolution and its activation, which stand between in_proj and x_proj, are left out.
+        """
+        block = self.block
+        channels, rank = block.dt_proj.out_features, block.dt_proj.in_features
+        return block.dt_proj.weight @ block.x_proj.weight[:rank] @ block.in_proj.weight[:channels]
+
     @property
     def kernel(self) -> str:
         return torch_kernel(self.path) if self.package is None else f"mamba-ssm {self.package.version}/{self.path}"

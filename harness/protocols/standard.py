@@ -26,6 +26,9 @@ class Standard:
     evaluate_every: int
     threshold: float
 
+    timed = True
+    tuning_factors = (1 / 3, 1.0, 10 / 3)
+
     @property
     def shape(self) -> str:
         """The part that decides the parameters' shapes, and so the initialization; the rest must not change it."""

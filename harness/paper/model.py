@@ -1,0 +1,76 @@
+"""F(X) = (1/L) sum_l sum_i v_i relu(W_O[i] . y_l) with y from any mixer (arXiv 2602.12499, Eqs. 2-6)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+from harness.contracts import Grid, Merge
+from harness.mixer import Mixer
+from harness.model import RoutedMixer
+
+
+class PaperModel(nn.Module):
+    """The mixer on the tokens themselves, a hidden layer, fixed output signs, the mean over cells.
+
+    hidden: W_O [hidden, features], N(0, init_scale^2). signs: v [hidden], +-1/sqrt(hidden), not trained.
+
+    Args:
+        features: width of a token (d), and of the mixers. depth: mixers one after the other; with several, each is
+            added to its input and sees it at root mean square 1, as in mamba-ssm's own stacks.
+        make_mixer: (layer, route) -> a mixer. routes, grid, merge, own_parameters: as in the standard frame.
+        generator: W_O, and v where its signs are drawn, come from it.
+    """
+
+    signs: Tensor
+
+    def __init__(
+        self,
+        *,
+        features: int,
+        hidden: int,
+        depth: int,
+        signs: str,
+        init_scale: float,
+        make_mixer: Callable[[int, int], Mixer],
+        routes: Int[Tensor, "routes cells"],
+        grid: Grid,
+        merge: Merge,
+        own_parameters: bool,
+        generator: torch.Generator,
+    ):
+        super().__init__()
+        self.hidden = nn.Parameter(init_scale * torch.randn(hidden, features, generator=generator))
+        drawn = torch.randint(0, 2, (hidden,), generator=generator)
+        positive = drawn == 1 if signs == "random" else torch.arange(hidden) < hidden // 2
+        self.register_buffer("signs", torch.where(positive, 1.0, -1.0) / math.sqrt(hidden))
+        kinds = len(routes) if own_parameters else 1
+        self.mixers = nn.ModuleList(
+            RoutedMixer([make_mixer(layer, k) for k in range(kinds)], routes, grid, merge) for layer in range(depth)
+        )
+
+    def mix(self, tokens: Float[Tensor, "batch cells features"]) -> Float[Tensor, "batch cells features"]:
+        """What the hidden layer sees at each cell."""
+        if len(self.mixers) == 1:
+            return self.mixers[0](tokens)
+        for mixer in self.mixers:
+            tokens = tokens + mixer(functional.rms_norm(tokens, tokens.shape[-1:]))
+        return tokens
+
+    def forward(self, tokens: Float[Tensor, "batch cells features"]) -> Float[Tensor, " batch"]:
+        """F(X): its sign is the guess."""
+        return (torch.relu(self.mix(tokens) @ self.hidden.T) @ self.signs).mean(1)
+
+    @property
+    def first_mixer(self) -> Mixer:
+        return self.mixers[0].mixers[0]  # type: ignore[union-attr, return-value]
+
+    @property
+    def kernel(self) -> str:
+        """What the first mixer really ran."""
+        return self.first_mixer.kernel

@@ -1,0 +1,110 @@
+"""Gradient descent under the paper's protocol: one full-batch step after another, with trajectories and end points."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from harness.build import build_paper_model
+from harness.cells import Run
+from harness.contracts import Batch, Samples, Task
+from harness.data import Data
+from harness.errors import Diverged, Unsupported
+from harness.protocols.paper import Paper
+from harness.seeds import seed_of
+
+from .course import Course
+from .descent import LabelledTokens, descent_for
+from .model import PaperModel
+
+EXPLODED = 1e4
+STEPS_DRAWN_TOGETHER = 64
+"""In population mode; layouts of this many steps are held at a time."""
+
+Report = Callable[[int, int, float, float | None], None]
+
+
+def train_and_evaluate(run: Run, task: Task, protocol: Paper, report: Report) -> dict[str, Any]:
+    """Train until convergence or to the last step; what the record holds of it.
+
+    Raises:
+        Unsupported: the task is not one of two classes.
+        Diverged: the loss is not finite or has exploded.
+    """
+    if task.classes != 2:
+        raise Unsupported(f"protocol paper needs two classes, task {run.cell.task} has {task.classes}", "another task")
+    data = Data(task, spec=run.cell.task, seed=run.seed, device=run.device)
+    model = build_paper_model(run.cell, task, protocol, seed=run.seed).to(run.device)
+    descent = descent_for(model)
+    test = descent.bind(whole(data, data.samples("test", protocol.test_samples)))
+    batches = (descent.bind(tokens) for tokens in train_sets(data, protocol))
+    course = Course(model, task, run.device, protocol)
+    train_loss, accuracy, bound = math.nan, 0.0, None
+    for step in range(protocol.steps + 1):
+        # Without training loss there is no gradient: a fixed training set has nothing more to teach.
+        last = step == protocol.steps or (train_loss == 0 and protocol.stop and not protocol.population)
+        if last or step % protocol.evaluate_every == 0:
+            loss, accuracy = descent.evaluate(test)
+            check(step, loss)
+            if course.add(step, loss, accuracy, train_loss, last=last):
+                break
+        bound = next(batches, bound)
+        train_loss = descent.backward(bound)
+        check(step, train_loss)
+        step_down(model, protocol, train_loss)
+        report(step + 1, protocol.steps, train_loss, accuracy)
+    validation = descent.bind(whole(data, data.samples("validation", protocol.validation_samples)))
+    return course.as_record(validation=descent.evaluate(validation)) | {
+        "chance_accuracy": task.chance,
+        "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        "kernel": descent.kernel,
+    }
+
+
+def train_sets(data: Data, protocol: Paper) -> Iterator[LabelledTokens]:
+    """The training set, once; with population=true a new one for every step."""
+    if not protocol.population:
+        yield whole(data, data.samples("train", protocol.samples))
+        return
+    for first in range(0, protocol.steps, STEPS_DRAWN_TOGETHER):
+        seed = seed_of(kind="data", task=data.spec, split="train", seed=data.seed, first=first)
+        samples = data.task.sample("train", STEPS_DRAWN_TOGETHER * protocol.samples, seed)
+        for start in range(0, len(samples), protocol.samples):
+            yield labelled(data, samples.batch_once(start, start + protocol.samples))
+
+
+def whole(data: Data, samples: Samples) -> LabelledTokens:
+    """All the samples."""
+    return labelled(data, samples.batch(np.arange(len(samples))))
+
+
+def labelled(data: Data, batch: Batch) -> LabelledTokens:
+    """A batch as tokens [samples, cells, features] and labels +1 (class 1) or -1, on the device."""
+    tokens, target, _ = data.move(batch)
+    return tokens, target.to(tokens.dtype) * 2 - 1
+
+
+@torch.no_grad()
+def step_down(model: PaperModel, protocol: Paper, train_loss: float) -> None:
+    """One step of gradient descent: eta for W_O; for the mixer mixer_rate * eta, bounded, as the schedule has it."""
+    assert model.hidden.grad is not None
+    mixer = [(parameter, parameter.grad) for parameter in model.mixers.parameters() if parameter.grad is not None]
+    rate = protocol.learning_rate * protocol.mixer_rate
+    if protocol.mixer_step and mixer:
+        length = rate * float(torch.stack([gradient.norm() for _, gradient in mixer]).norm())
+        rate *= min(1.0, protocol.mixer_step / max(length, 1e-30))
+    if protocol.schedule == "loss":
+        rate *= min(1.0, train_loss)
+    for parameter, gradient in mixer:
+        parameter.sub_(gradient, alpha=rate)
+    model.hidden.sub_(model.hidden.grad, alpha=protocol.learning_rate)
+
+
+def check(step: int, loss: float) -> None:
+    """Raises Diverged where the loss has left the numbers."""
+    if not math.isfinite(loss) or loss > EXPLODED:
+        raise Diverged(step, loss)
