@@ -74,9 +74,9 @@ def law_of(patterns: np.ndarray, labels: np.ndarray, count: int) -> FeatureLaw:
 def locality_law(*, length: int, near: int, far: int, dim: int, replacement: bool) -> FeatureLaw:
     """The exact law of the locality task with placement=paper and noise=0, by listing its sequences.
 
-    With replacement that is every placement times (dim - 2)^(length - 4) fillings: for small sizes. Without, where
-    things stand does not matter, since no irrelevant pattern meets itself: one placement, and every choice of length - 4
-    patterns out of dim - 2. With dim - 2 = length - 4 a single point for either label is left.
+    With replacement that is every placement times (dim - 2)^(length - 4) fillings: for small sizes. Without, places do
+    not matter, since no irrelevant pattern meets itself: one placement, and every choice of length - 4 patterns out of
+    dim - 2. With dim - 2 = length - 4 a single point for either label is left.
     """
     irrelevant = range(FIRST_IRRELEVANT, dim)
     placements = _placements(length, near, far)
@@ -171,7 +171,7 @@ def steps_to_loss(
     irrelevant: float = 0.0,
     loss: float = 1e-3,
 ) -> float:
-    """Steps to a mean hinge loss on locality data, in closed form: an approximation by its last two assumptions.
+    """Steps to a mean hinge loss on locality data, in closed form; what it assumes stands below.
 
     plus, minus: shares nu_+, nu_- of neurons with v_i > 0 and w_i+ > 0, with v_i < 0 and w_i- > 0 at the start.
     irrelevant: sum over irrelevant patterns of nu_p E[G_p]^2, nu_p the share of neurons that the irrelevant pattern can
@@ -182,9 +182,9 @@ def steps_to_loss(
         K = [[ alpha^2 nu_+ + beta^2 nu_- + Gamma, -(alpha beta (nu_+ + nu_-) + Gamma)         ],
              [ -(alpha beta (nu_+ + nu_-) + Gamma), beta^2 nu_+ + alpha^2 nu_- + Gamma          ]]
 
-    First q = (1, 1). Once the leading class is at margin 1 it is active just so often that it stays there, and the other
-    one grows by (eta / (2 L^2)) det K / K_leading. Assumed: a start much smaller than L / delta; every sequence of a
-    class holds each irrelevant pattern with G_p = E[G_p]; a step too small to throw margins about,
+    First q = (1, 1). Once the leading class is at margin 1 it is active just so often that it stays there, and the
+    other one grows by (eta / (2 L^2)) det K / K_leading. Assumed: a start much smaller than L / delta; every sequence
+    of a class holds each irrelevant pattern with G_p = E[G_p]; a step too small to throw margins about,
     eta K_leading / (2 L^2) << loss.
     """
     alpha, beta = (1 + 2.0 ** -(1 + gap) for gap in (near, far))
