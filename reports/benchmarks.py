@@ -105,7 +105,7 @@ def _ratio(benchmark: dict[str, Any]) -> str:
     extra = _extra(benchmark)
     if "ratio" not in extra:
         return ""
-    low, high = extra.get("ratio_quartiles", (float("nan"), float("nan")))
+    low, high = extra.get("ratio_interval", (float("nan"), float("nan")))
     return f"{extra['ratio']:.3f} ({low:.3f} to {high:.3f})"
 
 

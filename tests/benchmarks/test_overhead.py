@@ -2,51 +2,58 @@
 
     python -m pytest tests/benchmarks/test_overhead.py --benchmark-only
 
-`ratio` in the printed columns of extra information (and in --benchmark-json) is the median over rounds of harness
-seconds over bare seconds; in every round the two run one after the other, in turn first, so that a busy machine slows
-both. Both start from one initialization and see the same batches: they must end with the same parameters.
+The two take turns step by step, in one process: whatever slows the machine slows both. `ratio` in the printed columns
+of extra information (and in --benchmark-json) is the median over steps of the harness's processor time over the bare
+loop's, with a 95% interval of that median. Both start from one initialization and see the same batches: they must end
+with the same parameters.
 """
 
 import statistics
 import time
+from collections.abc import Iterator
 
 import pytest
 import torch
+from scipy.stats import quantile_test
 from torch.nn import functional
 
 from harness.build import build_model
 from harness.cells import cell_from, protocol_of, task_of
 from harness.data import Data
-from harness.train import evaluate, make_optimizer, rate_at, train
+from harness.train import make_optimizer, rate_at, train
 
-STEPS = 40
+ROUNDS, WARMUP_STEPS = 3, 5
 SAMPLES = "train_samples=512,batch_size=64,validation_samples=64,test_samples=64"
-PROTOCOL = f"standard:steps={STEPS},evaluate_every={STEPS},{SAMPLES}"
-CASES = {"smallest": ("4", "mean-pool"), "small": ("8", "gated-ssm"), "default": ("16", "local-attention")}
+CASES = {
+    "smallest": ("4", "mean-pool", 300),
+    "small": ("8", "gated-ssm", 150),
+    "default": ("16", "local-attention", 60),
+}
+"""Side of the grid, architecture, steps a round."""
 
 
 class Case:
-    """One cell, and both ways to train it from its beginning."""
+    """One cell, both ways to train it, and the seconds that every step took either way."""
 
-    def __init__(self, side: str, architecture: str):
-        self.cell = cell_from(f"locality2d:height={side},width={side}", architecture, "horizontal", PROTOCOL)
+    def __init__(self, side: str, architecture: str, steps: int):
+        protocol = f"standard:steps={steps},evaluate_every={steps},{SAMPLES}"
+        self.cell = cell_from(f"locality2d:height={side},width={side}", architecture, "horizontal", protocol)
         self.protocol = protocol_of(self.cell)
         self.task = task_of(self.cell)
+        self.harness_seconds: list[float] = []
+        self.bare_seconds: list[float] = []
 
     def start(self):
         data = Data(self.task, spec=self.cell.task, seed=0, device="cpu")
         return build_model(self.cell, self.task, self.protocol, seed=0), data
 
-    def harness(self, model, data):
-        train(model, data, self.protocol, lambda *_: None)
-
-    def bare(self, model, data):
-        """What a script would write, with the same data and the two evaluations that it also needs."""
+    def bare(self, model, data) -> Iterator[None]:
+        """What a script would write, with the same data; a step at a time."""
         optimizer = make_optimizer(model, self.protocol)
         rate = self.protocol.learning_rate
-        validation = data.evaluation("validation", self.protocol.validation_samples)
-        evaluate(model, validation)
-        for step, (tokens, target, _) in enumerate(data.train_batches(count=512, batch_size=64, steps=STEPS)):
+        for step, (tokens, target, _) in enumerate(
+            data.train_batches(count=512, batch_size=64, steps=self.protocol.steps)
+        ):
             for group in optimizer.param_groups:
                 group["lr"] = rate * rate_at(step, self.protocol)
             loss = functional.cross_entropy(model(tokens), target)
@@ -54,41 +61,50 @@ class Case:
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), self.protocol.clip)
             optimizer.step()
-        evaluate(model, validation)
+            yield
 
-    def seconds(self, way):
-        model, data = self.start()
-        began = time.perf_counter()
-        way(model, data)
-        return time.perf_counter() - began, model
+    def both(self):
+        """Train both ways, a step of the one after a step of the other, and return the two models."""
+        (model, data), (bare_model, bare_data) = self.start(), self.start()
+        bare_steps = self.bare(bare_model, bare_data)
+        harness_seconds, bare_seconds = [], []
+        began = time.process_time()
+
+        def after_a_step(*_):
+            nonlocal began
+            harness_seconds.append(time.process_time() - began)
+            began = time.process_time()
+            next(bare_steps)
+            bare_seconds.append(time.process_time() - began)
+            began = time.process_time()
+
+        train(model, data, self.protocol, after_a_step)
+        # The first steps warm up, after making the data; the last of the harness's holds an evaluation.
+        self.harness_seconds += harness_seconds[WARMUP_STEPS:-1]
+        self.bare_seconds += bare_seconds[WARMUP_STEPS:-1]
+        return model, bare_model
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_training_loop(benchmark, name):
     torch.set_num_threads(1)
     case = Case(*CASES[name])
-    own_model, bare_model = (case.seconds(way)[1] for way in (case.harness, case.bare))  # warms up, too
-    ends, kernel = (own_model.state_dict(), bare_model.state_dict()), own_model.kernel
+    steps = case.protocol.steps
+    benchmark.group = f"harness and bare loop, step by step in turn, {steps} steps each; ms: both, with making the data"
+    model, bare_model = benchmark.pedantic(case.both, rounds=ROUNDS)
+    ends = model.state_dict(), bare_model.state_dict()
     assert all(torch.equal(ends[0][key], ends[1][key]) for key in ends[0])
-    bare, own = [], []
-
-    def harness_and_bare():
-        ways = [(case.harness, own), (case.bare, bare)]
-        for way, samples in ways if len(own) % 2 else reversed(ways):
-            samples.append(case.seconds(way)[0])
-
-    benchmark.group = f"harness and bare loop, {STEPS} steps each, one after the other; ms: both together"
-    benchmark.pedantic(harness_and_bare, rounds=15)
-    ratios = [a / b for a, b in zip(own, bare, strict=True)]
-    low, _, high = statistics.quantiles(ratios, n=4)
+    ratios = [a / b for a, b in zip(case.harness_seconds, case.bare_seconds, strict=True)]
+    ratio = statistics.median(ratios)
+    low, high = quantile_test(ratios, p=0.5).confidence_interval(0.95)
     benchmark.extra_info.update(
-        ratio=statistics.median(ratios),
-        ratio_quartiles=[low, high],
-        harness_seconds=own,
-        bare_seconds=bare,
+        ratio=ratio,
+        ratio_interval=[low, high],
+        harness_seconds=case.harness_seconds,
+        bare_seconds=case.bare_seconds,
         cell=[case.cell.task, case.cell.architecture],
         shape=[64, case.task.cells, case.protocol.width],
-        kernel=kernel,
-        tokens_per_second=STEPS * 64 * case.task.cells / statistics.median(own),
+        kernel=model.kernel,
+        tokens_per_second=64 * case.task.cells / statistics.median(case.harness_seconds),
     )
-    print(f"\n{name}: harness over bare {statistics.median(ratios):.3f} (quartiles {low:.3f} to {high:.3f})")
+    print(f"\n{name}: harness over bare {ratio:.3f} (95% interval {low:.3f} to {high:.3f}), {len(ratios)} steps")
