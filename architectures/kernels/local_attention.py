@@ -1,15 +1,43 @@
 """Attention within a window: a query at step i sees the keys j with |i - j| <= window (causal: i - window <= j <= i).
 
 `banded_attention` hands the whole square to torch with a banded mask, `blocked_attention` gives each block of queries
-its own, the previous and the next keys only. Every step sees itself, even a padded one, so no softmax is ever empty.
+its own, the previous and the next keys only, and for `flex_window_attention` torch compiles a kernel that skips what
+lies off the band. `window_path` says which serves. Every step sees itself, even a padded one: no softmax is ever empty.
 """
 
 from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.nn.attention.flex_attention import BlockMask, flex_attention
+
+FLEX_BLOCK = 128
+"""Queries and keys a block of flex_attention's kernels."""
+
+FLEX_CHANNELS = 16
+"""The fewest channels a head that those kernels take."""
+
+FLEX_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+
+
+def window_path(length: int, window: int, device: str, dtype: torch.dtype) -> Literal["banded", "blocked", "flex"]:
+    """Which of the three serves.
+
+    On a CPU blocks overtake the full square at about 96 steps and 8 windows (training on one thread, windows 1 to 32).
+    On a GPU the full square serves below four of flex_attention's blocks and four windows, flex_attention beyond, and
+    blocks where a format is not for its kernels (float64); that rule has not been measured yet.
+    """
+    if device != "cuda":
+        return "blocked" if length >= max(96, 8 * window) else "banded"
+    if length < max(4 * FLEX_BLOCK, 4 * window):
+        return "banded"
+    return "flex" if dtype in FLEX_DTYPES else "blocked"
 
 
 def banded_attention(
@@ -58,6 +86,72 @@ def blocked_attention(
     scores = (queries * queries.shape[-1] ** -0.5) @ keys.transpose(-1, -2)
     weights = scores.masked_fill_(~seen, -torch.inf).softmax(-1)
     return (weights @ values).flatten(2, 3)[:, :, :length]
+
+
+def flex_window_attention(
+    queries: Float[Tensor, "batch heads length channels"],
+    keys: Float[Tensor, "batch heads length channels"],
+    values: Float[Tensor, "batch heads length channels"],
+    window: int,
+    causal: bool = False,
+    mask: Bool[Tensor, "batch length"] | None = None,
+    attend: Callable[..., Tensor] | None = None,
+) -> Float[Tensor, "batch heads length channels"]:
+    """The same by torch's flex_attention: linear in length, one kernel each way. Not yet run on a GPU.
+
+    attend: flex_attention, compiled unless given; without compilation it computes the full square, and on a CPU it has
+        no gradient.
+    """
+    channels = queries.shape[3]
+    missing = max(0, FLEX_CHANNELS - channels)  # zeros change neither products nor the channels that are kept
+    queries, keys, values = (F.pad(tensor, (0, missing)) for tensor in (queries, keys, values))
+    blocks = band_blocks(queries.shape[2], window, causal, queries.device)
+    scale = channels**-0.5
+    mixed = (attend or _compiled_flex())(queries, keys, values, _only_real(mask), blocks, scale)
+    return mixed[..., :channels]
+
+
+@functools.cache
+def _compiled_flex() -> Callable[..., Tensor]:
+    """Whole or not at all: past the limit of recompilations this raises, and never runs uncompiled."""
+    return torch.compile(flex_attention, fullgraph=True)
+
+
+def band_mask(window: int, causal: bool) -> Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]:
+    """flex_attention's mask_mod of the band: (sequence, head, query, key) -> whether the query sees the key."""
+    earliest, latest = -window, 0 if causal else window
+    # A lambda, here and for the scores: torch looks at its signature and compiles it, and must find no decorator.
+    return lambda sequence, head, query, key: (key - query >= earliest) & (key - query <= latest)
+
+
+@functools.lru_cache(maxsize=64)
+def band_blocks(length: int, window: int, causal: bool, device: torch.device) -> BlockMask:
+    """Which blocks of keys each block of queries needs, counted rather than found by looking at the whole square."""
+    blocks = -(-length // FLEX_BLOCK)
+    start = torch.arange(blocks, dtype=torch.int32, device=device) * FLEX_BLOCK
+    first = ((start - window) // FLEX_BLOCK).clamp(min=0)
+    last = ((start + FLEX_BLOCK - 1 + (0 if causal else window)) // FLEX_BLOCK).clamp(max=blocks - 1)
+    number = last - first + 1
+    needed = first[:, None] + torch.arange(blocks, dtype=torch.int32, device=device)
+    return BlockMask.from_kv_blocks(
+        number[None, None],
+        needed.clamp(max=blocks - 1)[None, None],  # those after the first `number` are not looked at
+        BLOCK_SIZE=FLEX_BLOCK,
+        mask_mod=band_mask(window, causal),
+        seq_lengths=(length, length),
+    )
+
+
+def _only_real(mask: Tensor | None) -> Callable[..., Tensor] | None:
+    """flex_attention's score_mod: padded keys are seen by themselves alone.
+
+    In the scores and not in the block mask, which then serves every batch.
+    """
+    if mask is None:
+        return None
+    return lambda score, sequence, head, query, key: torch.where(
+        mask[sequence, key] | (query == key), score, -torch.inf
+    )
 
 
 def block_size(window: int) -> int:

@@ -15,10 +15,22 @@ from harness.errors import UserError
 from harness.mixer import Mixer
 from harness.seeds import seeded_torch
 
-from ..kernels.local_attention import banded_attention, block_size, blocked_attention
+from ..kernels.local_attention import (
+    banded_attention,
+    block_size,
+    blocked_attention,
+    flex_window_attention,
+    window_path,
+)
 from ..kernels.names import torch_kernel
 from .padding import without_padding
 from .positions import AddedPositions, Positions, rotate
+
+WINDOW_PATHS = {
+    "banded": "banded scaled dot product",
+    "blocked": "blocked attention {block}",
+    "flex": "flex attention, compiled",
+}
 
 
 class _Attention(Mixer):
@@ -144,16 +156,10 @@ class LocalAttention(_Attention):
         return near & (offset <= 0) if self.causal else near
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-        if uses_blocks(q.shape[2], self.window):
-            self.path = f"blocked attention {block_size(self.window)}"
-            return blocked_attention(q, k, v, self.window, self.causal, mask)
-        self.path = "banded scaled dot product"
-        return banded_attention(q, k, v, self.window, self.causal, mask)
-
-
-def uses_blocks(length: int, window: int) -> bool:
-    """Where blocks overtake the full square (training on one CPU thread, windows 1 to 32)."""
-    return length >= max(96, 8 * window)
+        path = window_path(q.shape[2], self.window, q.device.type, q.dtype)
+        self.path = WINDOW_PATHS[path].format(block=block_size(self.window))
+        attend = {"banded": banded_attention, "blocked": blocked_attention, "flex": flex_window_attention}[path]
+        return attend(q, k, v, self.window, self.causal, mask)
 
 
 def _sdpa_path(q: Tensor, k: Tensor, v: Tensor, seen: Tensor | None, causal: bool) -> str:

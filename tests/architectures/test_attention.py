@@ -2,9 +2,17 @@
 
 import pytest
 import torch
+from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
-from harness.architectures.kernels.local_attention import banded_attention, blocked_attention
-from harness.architectures.mixers.attention import uses_blocks
+from harness.architectures.kernels.local_attention import (
+    FLEX_BLOCK,
+    band_blocks,
+    band_mask,
+    banded_attention,
+    blocked_attention,
+    flex_window_attention,
+    window_path,
+)
 from harness.architectures.mixers.positions import rotate
 from harness.errors import UserError
 
@@ -38,7 +46,7 @@ def test_global_attention_is_torchs_module(build):
 @pytest.mark.parametrize("length, window", [(20, 4), (130, 4), (130, 15)])
 def test_local_attention_is_torchs_module_with_a_band(build, causal, length, window):
     mixer = build(f"local-attention:window={window},causal={causal}", perturbed=True)
-    assert uses_blocks(length, window) == (length == 130)
+    assert window_path(length, window, "cpu", torch.float64) == ("blocked" if length == 130 else "banded")
     x = tokens(2, length, 16)
     offset = torch.arange(length)[None, :] - torch.arange(length)[:, None]
     hidden = (offset.abs() > window) | ((offset > 0) & (causal == "true"))
@@ -59,6 +67,49 @@ def test_blocks_are_the_band(causal, window, block, length):
         gradients = [torch.autograd.grad((y * y).sum(), [q, k, v]) for y in (blocked, band)]
         for a, b in zip(*gradients, strict=True):
             torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("length, window", [(1, 1), (128, 4), (129, 1), (300, 127), (300, 128), (700, 129), (520, 600)])
+def test_the_blocks_for_flex_attention_are_those_that_hold_the_band(causal, length, window):
+    found = band_blocks(length, window, causal, torch.device("cpu"))
+    expected = create_block_mask(band_mask(window, causal), None, None, length, length, "cpu", FLEX_BLOCK)
+    assert found.shape == expected.shape
+    assert torch.equal(found.to_dense(), expected.to_dense())
+    step = torch.arange(length)
+    offset = step[None, :] - step[:, None]
+    seen = (offset >= -window) & (offset <= (0 if causal else window))
+    assert torch.equal(band_mask(window, causal)(*torch.zeros(2), step[:, None], step[None, :]), seen)
+
+
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("channels", [4, 16])
+def test_flex_attention_is_the_band(causal, channels):
+    """Run as it is written, on a CPU; the compiled kernels have not been run."""
+    q, k, v = (tokens(3, 2, 300, channels, seed=seed) for seed in range(3))
+    mask = torch.arange(300) < torch.tensor([[300], [131], [1]])
+    for given in (None, mask):
+        band = banded_attention(q, k, v, 20, causal, given)
+        flex = flex_window_attention(q, k, v, 20, causal, given, attend=flex_attention)
+        torch.testing.assert_close(flex, band)
+
+
+@pytest.mark.parametrize(
+    "length, window, device, dtype, path",
+    [
+        (95, 4, "cpu", torch.float32, "banded"),
+        (96, 4, "cpu", torch.float32, "blocked"),
+        (256, 33, "cpu", torch.float32, "banded"),
+        (65536, 4, "cpu", torch.bfloat16, "blocked"),
+        (511, 4, "cuda", torch.float32, "banded"),
+        (512, 4, "cuda", torch.float32, "flex"),
+        (512, 129, "cuda", torch.bfloat16, "banded"),
+        (1024, 4, "cuda", torch.float64, "blocked"),
+    ],
+)
+def test_which_path_serves_is_a_stated_rule(length, window, device, dtype, path):
+    assert window_path(length, window, device, dtype) == path
 
 
 def test_rotated_products_depend_on_the_difference_of_steps_only():
