@@ -63,9 +63,18 @@ class FusedDescent(Descent):
 
     def bind(self, data: LabelledTokens) -> HingeGradient:
         tokens, labels = data
-        tokens = tokens.index_select(1, self._route)
-        frozen = not self._mixer.w_D.requires_grad
-        return HingeGradient(tokens, labels, self._mixer.fixed_scores(tokens), frozen_gate=frozen)
+        tokens = self.in_route_order(tokens)
+        return HingeGradient(tokens, labels, self.scores(tokens), frozen_gate=not self._mixer.w_D.requires_grad)
+
+    def in_route_order(
+        self, tokens: Float[Tensor, "samples cells features"]
+    ) -> Float[Tensor, "samples length features"]:
+        """Tokens as the recurrence meets them."""
+        return tokens.index_select(1, self._route)
+
+    def scores(self, tokens: Float[Tensor, "samples length features"]) -> Float[Tensor, "samples length length"] | None:
+        """The scores of tokens in route order; None stands for x_t . x_s."""
+        return self._mixer.fixed_scores(tokens)
 
     @torch.no_grad()
     def backward(self, bound: HingeGradient) -> float:

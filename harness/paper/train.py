@@ -18,7 +18,7 @@ from harness.protocols.paper import Paper
 from harness.seeds import seed_of
 
 from .course import Course
-from .descent import LabelledTokens, descent_for
+from .descent import Descent, LabelledTokens, descent_for
 from .model import PaperModel
 
 EXPLODED = 1e4
@@ -28,7 +28,11 @@ STEPS_DRAWN_TOGETHER = 64
 Report = Callable[[int, int, float, float | None], None]
 
 
-def train_and_evaluate(run: Run, task: Task, protocol: Paper, report: Report) -> dict[str, Any]:
+Outcome = dict[str, Any]
+"""What a record holds of training and evaluation."""
+
+
+def train_and_evaluate(run: Run, task: Task, protocol: Paper, report: Report) -> Outcome:
     """Train until convergence or to the last step; what the record holds of it.
 
     Raises:
@@ -45,8 +49,7 @@ def train_and_evaluate(run: Run, task: Task, protocol: Paper, report: Report) ->
     course = Course(model, task, run.device, protocol)
     train_loss, accuracy, bound = math.nan, 0.0, None
     for step in range(protocol.steps + 1):
-        # Without training loss there is no gradient: a fixed training set has nothing more to teach.
-        last = step == protocol.steps or (train_loss == 0 and protocol.stop and not protocol.population)
+        last = is_last(step, train_loss, protocol)
         if last or step % protocol.evaluate_every == 0:
             loss, accuracy = descent.evaluate(test)
             check(step, loss)
@@ -57,9 +60,18 @@ def train_and_evaluate(run: Run, task: Task, protocol: Paper, report: Report) ->
         check(step, train_loss)
         step_down(model, protocol, train_loss)
         report(step + 1, protocol.steps, train_loss, accuracy)
+    return outcome_of(course, model, descent, data, protocol)
+
+
+def is_last(step: int, train_loss: float, protocol: Paper) -> bool:
+    """The budget is spent, or a fixed training set is without loss, so without gradient: it has no more to teach."""
+    return step == protocol.steps or (train_loss == 0 and protocol.stop and not protocol.population)
+
+
+def outcome_of(course: Course, model: PaperModel, descent: Descent, data: Data, protocol: Paper) -> Outcome:
+    """What the record holds, once training is over."""
     validation = descent.bind(whole(data, data.samples("validation", protocol.validation_samples)))
     return course.as_record(validation=descent.evaluate(validation)) | {
-        "chance_accuracy": task.chance,
         "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
         "kernel": descent.kernel,
     }
