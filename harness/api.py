@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from .cells import Cell, cells_from
 from .errors import Unsupported, UserError, nearest
+from .executors import Training
 from .progress import Progress
 from .registry import load_plugin
 from .store import Store
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DTYPES = ("float32", "tf32", "bfloat16")  # `harness.precision` says what they are; it needs torch
+MOST_REPLICAS = 1024
 DEFAULT_ARCHITECTURES = ("gated-ssm", "mamba", "global-attention", "local-attention", "mean-pool")
 
 
@@ -37,6 +39,8 @@ def run_outcome(
     workers: int | None,
     plugins: Sequence[str],
     quiet: bool,
+    replicas: int = 1,
+    cuda_graphs: bool = False,
 ) -> Outcome:
     """Resolve the texts, run what is missing, time the cells.
 
@@ -53,11 +57,12 @@ def run_outcome(
     if dtype not in DTYPES:
         raise UserError(f"dtype is one of {', '.join(DTYPES)}, got {dtype!r}; {nearest(dtype, DTYPES)}")
     device = resolve_device(device)
+    training = training_for(device, replicas, cuda_graphs)
     if workers is None:
         workers = 1 if device == "cuda" else max(1, len(os.sched_getaffinity(0)))
     with Store(store) as opened:
         return run_study(
-            Study(cells=cells, seeds=seeds, device=device, dtype=dtype, tune=tune),
+            Study(cells=cells, seeds=seeds, device=device, dtype=dtype, tune=tune, training=training),
             opened,
             workers=workers,
             plugins=plugins,
@@ -66,6 +71,24 @@ def run_outcome(
             progress=Progress(quiet=quiet),
             check=check_before_run,
         )
+
+
+def training_for(device: str, replicas: int, cuda_graphs: bool) -> Training:
+    """How the device is to be filled.
+
+    Raises:
+        UserError: what only pays on a GPU, or only runs there, asked for on a CPU.
+    """
+    if not 1 <= replicas <= MOST_REPLICAS:
+        raise UserError(f"--replicas is a whole number from 1 to {MOST_REPLICAS}, got {replicas}")
+    if device != "cuda" and replicas > 1:
+        raise UserError(
+            f"--replicas trains seeds together on a GPU; on a CPU one seed a core was faster, got {replicas} with"
+            f" device {device}; leave it away, or take --device cuda"
+        )
+    if device != "cuda" and cuda_graphs:
+        raise UserError(f"--cuda-graphs needs a CUDA GPU, got device {device}; leave it away, or take --device cuda")
+    return Training(replicas=replicas, cuda_graphs=cuda_graphs)
 
 
 def run_and_load(**request) -> pd.DataFrame:

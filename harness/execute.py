@@ -18,17 +18,23 @@ from .record import Record, begin_record
 Report = Callable[[int, int, float, float | None], None]
 """(step, steps, training loss, last validation accuracy)."""
 
+Train = Callable[..., Record]
+"""(run, task, protocol, report) -> what the record holds of training; raises as `train.train_and_evaluate` does."""
 
-def execute(run: Run, report: Report = lambda *_: None) -> Record:
+
+def execute(run: Run, report: Report = lambda *_: None, *, train: Train | None = None) -> Record:
     """Run one cell with one seed and return what it left behind, whatever happened.
 
     A run that diverges, does not fit in memory, cannot run here or fails is a record with that status and a reason.
+
+    Args:
+        train: gives what training and evaluation left behind; the protocol's own way unless given.
     """
     record = begin_record(run)
     started = time.perf_counter()
     try:
         with precision(run.dtype, run.device):
-            record |= _train_and_evaluate(run, report)
+            record |= _train_and_evaluate(run, report, train)
     except Unsupported as error:
         record |= {"status": "unsupported", "reason": str(error)}
     except Diverged as error:
@@ -46,7 +52,7 @@ def execute(run: Run, report: Report = lambda *_: None) -> Record:
     return record
 
 
-def _train_and_evaluate(run: Run, report: Report) -> Record:
+def _train_and_evaluate(run: Run, report: Report, train: Train | None) -> Record:
     if run.device == "cpu":
         torch.set_num_threads(run.threads)
     task, protocol = task_of(run.cell), protocol_of(run.cell)
@@ -54,7 +60,7 @@ def _train_and_evaluate(run: Run, report: Report) -> Record:
         from .paper.train import train_and_evaluate
     else:
         from .train import train_and_evaluate
-    outcome = train_and_evaluate(run, task, protocol, report)  # pyright: ignore[reportArgumentType]
+    outcome = (train or train_and_evaluate)(run, task, protocol, report)  # pyright: ignore[reportArgumentType]
     ceilings = ceilings_of(run.cell.task)
     return outcome | {
         "grid": list(task.grid),

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
@@ -41,14 +42,48 @@ class Executor(Protocol):
         ...
 
 
-class InProcess:
-    """One run after another in this process."""
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How a device is filled: seeds of a cell trained together, and whether their step is replayed as a CUDA graph."""
 
-    def map(self, runs: Sequence[Run], watch: Watch) -> Iterator[Record]:
-        from .execute import execute
+    replicas: int = 1
+    cuda_graphs: bool = False
 
+    @property
+    def is_plain(self) -> bool:
+        return self == Training()
+
+
+def groups_of(runs: Sequence[Run], size: int) -> list[list[Run]]:
+    """The runs in groups of at most `size` that differ in their seed only, in the order in which each group begins."""
+    alike: dict[Run, list[Run]] = {}
+    for run in runs:
+        alike.setdefault(replace(run, seed=0), []).append(run)
+    return [group[start : start + size] for group in alike.values() for start in range(0, len(group), size)]
+
+
+def execute_group(runs: Sequence[Run], training: Training, watch: Watch) -> Iterator[Record]:
+    """Do the runs of one group in this process."""
+    from .execute import execute
+
+    if training.is_plain:
         for run in runs:
             yield execute(run, lambda *values, run=run: watch(run, *values))
+        return
+    from .execute_together import execute_together
+
+    yield from execute_together(runs, watch, cuda_graphs=training.cuda_graphs)
+
+
+class InProcess:
+    """One group of runs after another in this process."""
+
+    def __init__(self, training: Training = Training()):
+        self.training = training
+
+    def map(self, runs: Sequence[Run], watch: Watch) -> Iterator[Record]:
+        for group in groups_of(runs, self.training.replicas):
+            yield from execute_group(group, self.training, watch)
 
 
 class Worker:
@@ -67,7 +102,7 @@ class Worker:
         theirs.close()
         self.pipe = Connection(ours.detach())
         self.pipe.send((sys.path, tuple(plugins)))
-        self.run: Run | None = None
+        self.runs: Sequence[Run] = ()
 
     def start(self, kind: str, work: Any) -> None:
         self.pipe.send((kind, work))
@@ -95,18 +130,19 @@ class Pool:
     """A pool of local worker processes, one thread each.
 
     Args:
-        workers: how many at most. plugins: modules that every worker imports first.
+        workers: how many at most. plugins: modules that every worker imports first. training: which runs go together.
     """
 
-    def __init__(self, workers: int, plugins: Sequence[str] = ()):
+    def __init__(self, workers: int, plugins: Sequence[str] = (), training: Training = Training()):
         if os.name != "posix":
             raise UserError("the worker pool needs a POSIX system; use --workers 0 to run in this process")
         self.workers = workers
         self.plugins = plugins
+        self.training = training
 
     def map(self, runs: Sequence[Run], watch: Watch) -> Iterator[Record]:
         """Yield records as runs finish; a run whose worker died is recorded as failed, and a new worker starts."""
-        waiting = deque(runs)
+        waiting = deque(groups_of(runs, self.training.replicas))
         busy: dict[Connection, Worker] = {}
         try:
             while waiting or busy:
@@ -115,31 +151,30 @@ class Pool:
                     self._give(worker, waiting, busy)
                 for pipe in wait(list(busy)):
                     worker = busy.pop(pipe)  # type: ignore[arg-type]
-                    assert worker.run is not None
                     try:
                         kind, message = worker.pipe.recv()
                     except (EOFError, OSError):
-                        yield lost_record(worker.run, worker.epitaph())
+                        reason = worker.epitaph()
+                        yield from (lost_record(run, reason) for run in worker.runs)
                         continue
                     if kind == "progress":
                         busy[worker.pipe] = worker
-                        watch(worker.run, *message)
+                        watch(*message)
                         continue
                     if waiting:
                         self._give(worker, waiting, busy)
                     else:
                         worker.stop()
-                    yield message
+                    yield from message
         finally:
             for worker in busy.values():
                 worker.stop()
 
-    @staticmethod
-    def _give(worker: Worker, waiting: deque[Run], busy: dict[Connection, Worker]) -> None:
-        worker.run = waiting.popleft()
+    def _give(self, worker: Worker, waiting: deque[list[Run]], busy: dict[Connection, Worker]) -> None:
+        worker.runs = waiting.popleft()
         busy[worker.pipe] = worker
         with contextlib.suppress(OSError):  # where it died already, the pipe's end says so when it is read
-            worker.start("run", worker.run)
+            worker.start("runs", (worker.runs, self.training))
 
 
 def in_worker(kind: str, work: Any, *, plugins: Sequence[str], watch: Callable[[str], None]) -> Any:

@@ -20,7 +20,7 @@ COLUMNS = (
     "peak_bytes", "parameters", "kernel", "relative_error", "speed_note", "learning_rate", "selection", "purpose",
     "steps", "test_samples", "run_seconds", "device", "dtype", "threads", "machine", "torch_version",
     "mamba_ssm_version", "numpy_version", "python_version", "harness_version", "commit", "dirty", "deterministic",
-    "source", "cell", "versions", "started_at", "curve",
+    "source", "cell", "versions", "started_at", "replicas", "cuda_graph", "training_note", "curve",
 )  # fmt: skip
 """Columns that a frame always has, an empty store's too."""
 

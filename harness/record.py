@@ -22,6 +22,9 @@ def begin_record(run: Run) -> Record:
         "protocol": run.cell.protocol,
         "versions": list(run.cell.versions),
         **{name: getattr(run, name) for name in ("seed", "device", "dtype", "threads", "purpose", "selection")},
+        "replicas": 1,  # how many seeds were trained together
+        "cuda_graph": False,
+        "training_note": None,
         "status": "done",
         "reason": None,
         "started_at": datetime.now(UTC).isoformat(timespec="seconds"),

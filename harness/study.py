@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .cells import TUNING, UNTUNED, Cell, Run, protocol_of
-from .executors import Executor, InProcess, Pool, in_worker
+from .executors import Executor, InProcess, Pool, Training, in_worker
 from .progress import Progress
 from .provenance import is_stale, provenance, source_of
 from .record import Record
@@ -23,13 +23,14 @@ WORST_SCORE = -1e6
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """What is asked for: cells, seeds, where they run, and whether each cell's learning rate is tuned first."""
+    """What is asked for: cells, seeds, where and how they run, and whether each cell's learning rate is tuned first."""
 
     cells: Sequence[Cell]
     seeds: Sequence[int]
     device: str = "cpu"
     dtype: str = "float32"
     tune: bool = False
+    training: Training = Training()
 
 
 @dataclass(kw_only=True)
@@ -64,7 +65,8 @@ def run_study(
         fresh: run again what the store has, and replace it.
         check: called once a cell before anything starts, to say early what the user got wrong.
     """
-    executor: Executor = Pool(workers, plugins) if workers else InProcess()
+    training = study.training
+    executor: Executor = Pool(workers, plugins, training) if workers else InProcess(training)
     outcome = Outcome()
     cells = list(study.cells)
 

@@ -209,6 +209,9 @@ def mixtures(records: Sequence[Record]) -> list[str]:
         values = {str(record.get(name)) for record in records if record["status"] == "done"}
         if len(values) > 1:
             warnings.append(f"this table mixes {name}: {', '.join(sorted(values))}")
+    together = {str(record.get("replicas") or 1) for record in records if record["status"] == "done"}
+    if len(together) > 1:
+        warnings.append(f"this table mixes seeds trained together, in groups of {', '.join(sorted(together))}")
     if any(record.get("dirty") for record in records):
         warnings.append("some runs were made from a checkout with uncommitted changes")
     return warnings

@@ -10,8 +10,12 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 
+from .cells import Run
+from .executors import Training, execute_group
+from .record import Record
 from .registry import load_plugin
 
 REPORT_SECONDS = 0.2
@@ -26,8 +30,9 @@ def main() -> None:
         load_plugin(plugin)
     while True:
         kind, work = driver.recv()
-        if kind == "run":
-            driver.send(("result", _run(work, driver)))
+        if kind == "runs":
+            runs, training = work
+            driver.send(("result", _run(runs, training, driver)))
         elif kind == "speed":
             from .speed import speed_session
 
@@ -38,19 +43,16 @@ def main() -> None:
             driver.send(("result", timing_session(**work, watch=lambda text: driver.send(("progress", text)))))
 
 
-def _run(run, driver: Connection):
-    from .execute import execute
+def _run(runs: Sequence[Run], training: Training, driver: Connection) -> list[Record]:
+    said: dict[Run, float] = {}
 
-    last = 0.0
-
-    def report(step: int, steps: int, loss: float, accuracy: float | None) -> None:
-        nonlocal last
+    def report(run: Run, step: int, steps: int, loss: float, accuracy: float | None) -> None:
         now = time.monotonic()
-        if now - last >= REPORT_SECONDS or step == steps:
-            last = now
-            driver.send(("progress", (step, steps, loss, accuracy)))
+        if now - said.get(run, 0.0) >= REPORT_SECONDS or step == steps:
+            said[run] = now
+            driver.send(("progress", (run, step, steps, loss, accuracy)))
 
-    return execute(run, report)
+    return list(execute_group(runs, training, report))
 
 
 if __name__ == "__main__":

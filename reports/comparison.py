@@ -93,6 +93,13 @@ def _provenance(records: Sequence[Record]) -> list[str]:
         lines.append(f"- {name.replace('_', ' ')}: {', '.join(values)}")
     seeds = sorted({record["seed"] for record in records})
     lines.append(f"- seeds: {', '.join(map(str, seeds))}; runs made {min(r['started_at'] for r in records)[:10]}")
+    together = Counter((record.get("replicas") or 1, bool(record.get("cuda_graph"))) for record in records)
+    for (replicas, graph), count in together.items():
+        if replicas > 1 or graph:
+            how = f"{replicas} seeds trained together" + (", the step replayed as a CUDA graph" if graph else "")
+            lines.append(f"- {count} runs: {how}")
+    notes = Counter(record["training_note"] for record in records if record.get("training_note"))
+    lines += [f"- {count} runs trained alone although asked otherwise: {note}" for note, count in notes.items()]
     lines += [f"- warning: {warning}" for warning in mixtures(records)]
     lines.append("- any run again: `python -m harness rerun KEY --store STORE` (keys: `python -m harness export`)")
     return lines

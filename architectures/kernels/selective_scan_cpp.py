@@ -184,6 +184,8 @@ def _differentiate(ctx: Any, grad_y: Tensor | None, _: Any) -> tuple[Tensor | No
     states, *tensors = ctx.saved_tensors
     if grad_y is None:
         return (None,) * 10
+    if states.numel() == 0:  # within torch.func.vmap tensors do not tell that a gradient will be asked for
+        states = _forward(*tensors, ctx.softplus, True)[1]
     gradients = _backward(grad_y, states, *tensors, ctx.softplus)
     given = (gradient if tensor is not None else None for gradient, tensor in zip(gradients, tensors, strict=True))
     return (*given, None, None)

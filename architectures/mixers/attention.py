@@ -167,5 +167,8 @@ def _sdpa_path(q: Tensor, k: Tensor, v: Tensor, seen: Tensor | None, causal: boo
     choose = getattr(torch, "_fused_sdp_choice", None)
     if choose is None:
         return "scaled dot product"
-    backend = choose(q, k, v, seen, 0.0, causal)
+    try:
+        backend = choose(q, k, v, seen, 0.0, causal)
+    except RuntimeError:  # within torch.func.vmap it cannot be asked
+        return "scaled dot product"
     return f"scaled dot product {SDPBackend(backend).name.lower().removesuffix('_attention')}"

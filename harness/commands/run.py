@@ -30,6 +30,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fresh", action="store_true", help="run again what the store has, and replace it")
     parser.add_argument("--no-timing", action="store_true", help="leave out the timing session")
     parser.add_argument("--workers", type=int, metavar="N", help="worker processes (default: all processors; 0: none)")
+    parser.add_argument(
+        "--replicas", type=int, default=1, metavar="N", help="seeds trained together (CUDA; default: 1)"
+    )
+    parser.add_argument("--cuda-graphs", action="store_true", help="replay the training step as a CUDA graph")
     parser.add_argument("--plugin", action="append", default=[], metavar="MODULE", help="a module or a .py file")
     parser.add_argument("--quiet", action="store_true", help="no progress on standard error")
     parser.add_argument("--format", choices=("table", "markdown", "csv", "json"), default="table")
@@ -62,6 +66,8 @@ def main(options: argparse.Namespace) -> int:
         workers=options.workers,
         plugins=options.plugin,
         quiet=options.quiet,
+        replicas=options.replicas,
+        cuda_graphs=options.cuda_graphs,
     )
     rows = rows_of(outcome.records, outcome.timings)
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
