@@ -461,3 +461,13 @@ def test_a_limited_process_gets_an_error_where_memory_does_not_suffice():
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
     assert result.stdout == "True\n", result.stderr
+
+
+def test_float32_is_full_float32_for_cudnn_too():
+    from harness.precision import precision
+
+    before = torch.backends.cudnn.allow_tf32
+    with precision("float32", "cpu"):
+        assert torch.backends.cudnn.allow_tf32 is False
+        assert torch.get_float32_matmul_precision() == "highest"
+    assert torch.backends.cudnn.allow_tf32 == before
