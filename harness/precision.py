@@ -27,7 +27,9 @@ def precision(dtype: str, device: str) -> Iterator[None]:
     torch.set_float32_matmul_precision("high" if dtype == "tf32" else "highest")
     # cuDNN's recurrences and convolutions follow a switch of their own, which is on by default.
     torch.backends.cudnn.allow_tf32 = dtype == "tf32"
-    cast = torch.autocast(device, dtype=torch.bfloat16) if dtype == "bfloat16" else contextlib.nullcontext()
+    # Without its cache: kept over a whole training, that would compute with the casts of the first weights to the end.
+    bfloat16 = torch.autocast(device, dtype=torch.bfloat16, cache_enabled=False)
+    cast = bfloat16 if dtype == "bfloat16" else contextlib.nullcontext()
     try:
         with cast:
             yield

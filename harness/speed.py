@@ -18,6 +18,7 @@ import torch
 
 from .memory import available_bytes, is_out_of_memory, limit_memory, peak_bytes
 from .model import Permute
+from .precision import precision
 from .provenance import provenance
 from .speed_line import Line, Point
 from .timing import NOISY_SPREAD, Phases, spread
@@ -43,6 +44,7 @@ class Sweep:
     width: int = 32
     rounds: int = 9
     device: str = "cpu"
+    dtype: str = "float32"
     step_seconds: float = 0.5
     session_seconds: float = 90.0
     memory_bytes: int | None = None
@@ -76,19 +78,20 @@ def speed_session(
 
     lines = [Line(architecture=name, sweep=sweep, memory_bytes=memory_bytes) for name in sweep.architectures]
     points: list[Point] = []
-    for length in sweep.lengths:
-        points.append(_permutation(sweep, length))
-        for line in lines:
-            if not line.ended:
-                watch(f"setting up and checking {line.architecture} at length {length:,}")
-                points.append(line.point(length, out_of_time=elapsed() > sweep.session_seconds / 2))
-    rounds = _sample(points, sweep, elapsed, watch)
+    with precision(sweep.dtype, sweep.device):
+        for length in sweep.lengths:
+            points.append(_permutation(sweep, length))
+            for line in lines:
+                if not line.ended:
+                    watch(f"setting up and checking {line.architecture} at length {length:,}")
+                    points.append(line.point(length, out_of_time=elapsed() > sweep.session_seconds / 2))
+        rounds = _sample(points, sweep, elapsed, watch)
     kept = {name: provenance(sweep.device)[name] for name in ("machine", "torch_version", "commit", "dirty")}
     common = {
         "session": secrets.token_hex(8),
         "started_at": started,
         "device": sweep.device,
-        "dtype": "float32",
+        "dtype": sweep.dtype,
         "threads": 1 if sweep.device == "cpu" else torch.get_num_threads(),
         **kept,
     }
@@ -147,7 +150,7 @@ def _permutation(sweep: Sweep, length: int) -> Point:
 def _row(point: Point, sweep: Sweep) -> dict[str, Any]:
     row: dict[str, Any] = {
         "cell": f"mixer {point.architecture}",
-        "setting": f"{sweep.device} float32 batch={sweep.batch} length={point.length} width={sweep.width}",
+        "setting": f"{sweep.device} {sweep.dtype} batch={sweep.batch} length={point.length} width={sweep.width}",
         "source": str(provenance(sweep.device)["commit"]),
         "architecture": point.architecture,
         "length": point.length,

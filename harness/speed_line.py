@@ -142,7 +142,7 @@ class Line:
             self._not_checked("the reference ran out of memory", facts)
             return
         facts["relative_error"], facts["gradient_relative_error"] = errors
-        if not agrees(*errors):
+        if not agrees(*errors, dtype=self.sweep.dtype):
             text = "/".join("not a number" if math.isnan(error) else f"{error:.1e}" for error in errors)
             raise NotTimed("wrong", f"output/gradient differ from the float64 reference by {text}", ends=False)
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.errors import UserError
+from harness.errors import UserError, nearest
 
 LONGEST = 2**24
 
@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--rounds", default="9", metavar="N", help="samples of each phase at most, 3 or more (default: 9)"
     )
     parser.add_argument("--device", default="cpu", help="auto, cpu or cuda (default: cpu)")
+    parser.add_argument("--dtype", default="float32", help="float32, tf32 (CUDA) or bfloat16 (default: float32)")
     parser.add_argument(
         "--step-seconds", default="0.5", metavar="S", help="a longer call of training ends a line (default: 0.5)"
     )
@@ -88,7 +89,7 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _sweep(options: argparse.Namespace) -> Any:
-    from harness.api import resolve_device
+    from harness.api import DTYPES, resolve_device
     from harness.registry import architectures, load_plugin
 
     lengths = parse_lengths(options.lengths)
@@ -105,10 +106,20 @@ def _sweep(options: argparse.Namespace) -> Any:
         load_plugin(plugin)
     names = tuple(dict.fromkeys(architectures.canonical(text) for text in options.arch))
     device = resolve_device(options.device)
+    if options.dtype not in DTYPES:
+        raise UserError(
+            f"--dtype is one of {', '.join(DTYPES)}, got {options.dtype!r}; {nearest(options.dtype, DTYPES)}"
+        )
+    if options.dtype == "tf32" and device != "cuda":
+        raise UserError(
+            f"--dtype tf32 is a format of CUDA's matrix units, got device {device}; take float32 or bfloat16"
+        )
     from harness.speed import Sweep
 
     _build_once(names, lengths[0], numbers["width"])
-    return Sweep(architectures=names, lengths=lengths, device=device, unchecked=options.unchecked, **numbers)
+    return Sweep(
+        architectures=names, lengths=lengths, device=device, dtype=options.dtype, unchecked=options.unchecked, **numbers
+    )
 
 
 def _build_once(names: Sequence[str], length: int, width: int) -> None:

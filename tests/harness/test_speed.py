@@ -225,6 +225,16 @@ def test_a_wrong_output_gets_no_speed_at_that_length_only(plugin):
     assert "wrong" not in costs_of(session, "training") or set(costs_of(session, "training")["wrong"]) == {8}
 
 
+def test_a_sweep_in_bfloat16_says_so_and_is_held_to_that_formats_tolerance():
+    names = ("local-attention:window=2", "gated-ssm")
+    rows = {dtype: swept(*names, lengths=(16,), width=16, dtype=dtype)["rows"] for dtype in ("float32", "bfloat16")}
+    for row in rows["bfloat16"]:
+        assert (row["status"], row["dtype"]) == ("timed", "bfloat16")
+        assert row["setting"].startswith("cpu bfloat16 ")
+    for coarse, fine in zip(rows["bfloat16"][1:], rows["float32"][1:], strict=True):
+        assert coarse["relative_error"] > 1e-4 > fine["relative_error"]
+
+
 def test_a_line_ends_where_a_step_is_predicted_to_take_too_long():
     session = swept("gated-ssm", step_seconds=1e-9)
     assert statuses(session, "gated-ssm") == ["over-budget"]
@@ -372,6 +382,8 @@ def test_a_failed_line_is_exit_code_1(tmp_path, plugin, monkeypatch, capsys):
         (["--arch", "mambo"], "did you mean mamba?"),
         (["--arch", "local-attention:heads=5"], "heads must divide the width 32, got heads=5"),
         (["--device", "tpu"], "device is one of"),
+        (["--dtype", "float16"], "--dtype is one of float32, tf32, bfloat16, got 'float16'"),
+        (["--dtype", "tf32"], "--dtype tf32 is a format of CUDA's matrix units, got device cpu"),
         (["-o", "speed.pdf"], "speed draws a .png file"),
         (["-o", "nowhere/speed.png"], "the folder 'nowhere' does not exist"),
         (["--store", "."], "is a folder"),

@@ -9,6 +9,7 @@ from harness.errors import UserError
 from harness.execute import execute
 from harness.executors import InProcess, Pool
 from harness.frame import COLUMNS
+from harness.precision import precision
 from harness.registry import architectures, load_plugin
 from harness.study import TUNING_SEEDS
 
@@ -275,6 +276,19 @@ def test_bfloat16_is_a_run_of_its_own_with_other_numbers(tmp_path, tiny_protocol
     assert frames[0]["key"][0] != frames[1]["key"][0]
     assert frames[0]["test_loss"][0] != frames[1]["test_loss"][0]
     assert frames[0]["test_loss"][0] == pytest.approx(frames[1]["test_loss"][0], rel=0.05)
+
+
+def test_bfloat16_computes_with_the_weights_as_they_are_after_each_step():
+    layer, x = torch.nn.Linear(4, 4), torch.ones(1, 4)
+    with precision("bfloat16", "cpu"):
+        for _ in range(3):
+            y = layer(x)
+            assert y.dtype == torch.bfloat16
+            expected = layer.weight.double().sum(1) + layer.bias.double()
+            torch.testing.assert_close(y[0].double(), expected, rtol=0.02, atol=0.05)
+            (gradient,) = torch.autograd.grad(y.float().sum(), [layer.weight])
+            with torch.no_grad():
+                layer.weight -= gradient
 
 
 def test_tf32_on_a_cpu_is_unsupported_and_an_unknown_dtype_a_mistake(tmp_path, tiny_protocol):
