@@ -38,6 +38,8 @@ def run(
     workers: int | None = None,
     plugins: Sequence[str] = (),
     quiet: bool = True,
+    replicas: int = 1,
+    cuda_graphs: bool = False,
 ) -> pd.DataFrame:
     """Run every combination of the axes with every seed, as `python -m harness run` does.
 
@@ -47,6 +49,8 @@ def run(
         seeds: how many (0, 1, ...), or which.
         tune: choose each cell's learning rate on validation first, from one grid for all.
         workers: worker processes, as many as processors by default; 0 runs in this process.
+        replicas: how many seeds of a cell train together; more than one on a GPU only.
+        cuda_graphs: replay the training step as a CUDA graph; on a GPU only.
 
     Returns:
         a row a run with the columns of `harness.frame.COLUMNS`.
@@ -71,6 +75,8 @@ def run(
         workers=workers,
         plugins=plugins,
         quiet=quiet,
+        replicas=replicas,
+        cuda_graphs=cuda_graphs,
     )
 
 
