@@ -20,7 +20,7 @@ from .data import Data
 from .errors import Diverged
 from .execute import execute
 from .precision import precision
-from .protocols.standard import Standard
+from .protocols.paper import Paper
 from .record import Record
 from .replicas import Replica, Stack, train_replicas
 
@@ -66,8 +66,12 @@ def _train(
     if device == "cpu":
         torch.set_num_threads(runs[0].threads)
     task, protocol = task_of(cell), protocol_of(cell)
-    if not isinstance(protocol, Standard):
-        raise TypeError(f"protocol {protocol_name(cell.protocol)} trains one seed at a time")
+    if isinstance(protocol, Paper):
+        from .paper.together import train_together
+
+        with precision(runs[0].dtype, device):
+            trials = train_together(runs, task, protocol, lambda index, *values: report(runs[index], *values))
+        return trials, {"replicas": len(runs), "cuda_graph": False, "training_note": None}
     with precision(runs[0].dtype, device):
         models = [build_model(cell, task, protocol, seed=run.seed).to(device) for run in runs]
         replicas = [Replica(data=Data(task, spec=cell.task, seed=run.seed, device=device)) for run in runs]
@@ -105,7 +109,3 @@ def _outcome(replica: Replica, task: Task, stack: Stack) -> dict[str, Any]:
         "kernel": stack.model.kernel,
     }
 
-
-def protocol_name(spec: str) -> str:
-    """The protocol's name in its canonical text."""
-    return spec.partition(":")[0]

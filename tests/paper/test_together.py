@@ -7,6 +7,7 @@ import torch
 from harness.cells import Run, cell_from, protocol_of, task_of
 from harness.errors import Diverged
 from harness.execute import execute
+from harness.execute_together import execute_together
 from harness.paper.together import train_together
 
 TASK = "majority:length=10,relevant=0.5,confusing=0.2,dim=8"
@@ -71,3 +72,13 @@ def test_a_mixer_without_the_fused_gradient_is_refused():
     runs, task, settings = runs_of("local-attention", "samples=20,steps=5")
     with pytest.raises(TypeError, match="training changes"):
         train_together([replace(run) for run in runs], task, settings)
+
+
+def test_records_of_trials_trained_together_say_so():
+    runs, _, _ = runs_of(FROZEN, "samples=50,steps=20")
+    records = execute_together(runs)
+    assert [record["seed"] for record in records] == [0, 1, 2]
+    assert {(record["status"], record["replicas"]) for record in records} == {("done", 3)}
+    alone, _, _ = runs_of("local-attention", "samples=50,steps=5")
+    notes = [record["training_note"] for record in execute_together(alone)]
+    assert all("not together" in note and "training changes" in note for note in notes)
