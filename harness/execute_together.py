@@ -23,6 +23,7 @@ from .precision import precision
 from .protocols.paper import Paper
 from .record import Record
 from .replicas import Replica, Stack, train_replicas
+from .train import outcome_of
 
 Report = Callable[[Run, int, int, float, float | None], None]
 """(run, step, steps, training loss, last validation accuracy)."""
@@ -91,21 +92,5 @@ def _train(
 
 
 def _outcome(replica: Replica, task: Task, stack: Stack) -> dict[str, Any]:
-    """As `train.train_and_evaluate` returns it."""
-    curve, protocol = replica.curve, stack.protocol
-    threshold = protocol.threshold_accuracy(task.chance)
-    return {
-        "test_accuracy": replica.test_accuracy,
-        "test_loss": replica.test_loss,
-        "validation_accuracy": curve.accuracy[-1],
-        "threshold_accuracy": threshold,
-        "steps_to_threshold": curve.steps_to(threshold),
-        "steps": protocol.steps,
-        "curve_area": curve.area,
-        "curve": {"step": curve.steps, "validation_accuracy": curve.accuracy, "train_loss": curve.train_loss},
-        "test_samples": protocol.test_samples,
-        "learning_rate": protocol.learning_rate,
-        "parameters": sum(p.numel() for p in stack.model.parameters() if p.requires_grad),
-        "kernel": stack.model.kernel,
-    }
-
+    scores = {"test_accuracy": replica.test_accuracy, "test_loss": replica.test_loss}
+    return outcome_of(stack.model, replica.curve, task, stack.protocol, **scores)

@@ -64,6 +64,13 @@ def train_and_evaluate(run: Run, task: Task, protocol: Standard, report: Report)
     test_accuracy, test_loss = evaluate(model, data.evaluation("test", protocol.test_samples))
     if not math.isfinite(test_loss):  # the last step can break the weights; the argmax of NaN is a class all the same
         raise Diverged(protocol.steps, test_loss)
+    return outcome_of(model, curve, task, protocol, test_accuracy=test_accuracy, test_loss=test_loss)
+
+
+def outcome_of(
+    model: StandardModel, curve: Curve, task: Task, protocol: Standard, *, test_accuracy: float, test_loss: float
+) -> dict[str, Any]:
+    """What the record holds of a training run and its test."""
     threshold = protocol.threshold_accuracy(task.chance)
     return {
         "test_accuracy": test_accuracy,
