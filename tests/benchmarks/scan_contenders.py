@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import inspect
+import warnings
 from typing import Any
 
 import torch
@@ -165,6 +166,7 @@ def _compile_afresh() -> None:
 
     torch._dynamo.reset()
     torch._inductor.config.force_disable_caches = True
+    warnings.filterwarnings("ignore", "dynamo_pgo force disabled")
 
 
 SCANS = (

@@ -6,8 +6,8 @@
 One thread, float32, forward and backward to every input. Each contender is first compared with a float64 reference, in
 output and gradients, and gets no speed where it differs; then all take samples in turn, round after round. Ratios are
 speeds over the first contender's: larger is faster. Compiling counts for no speed; its seconds stand in the note. What
-takes over 20 s a call is run once, or not beyond a quarter of the length. Contenders whose package is missing are named
-with the reason. Below each scan: the machine's own floor (scan_floor.py), and how near this project's scan comes.
+takes over 4 s a call is run once, and over 10 s not beyond a quarter of the length. Contenders whose package is missing
+are named with the reason. Below each scan: the machine's own floor (scan_floor.py), and how near this project's comes.
 """
 
 from __future__ import annotations
