@@ -18,6 +18,7 @@ COMMANDS = {
     "run": "run cells of task x architecture x scan and print one table",
     "list": "list tasks, architectures, scans and protocols with their parameters",
     "show": "show one entry's card: a scan's drawing and locality, a task's example and ceilings",
+    "paper": "run and report the figures and theorems of arXiv 2602.12499",
     "report": "write a Markdown report with tables and figures from a store",
     "export": "write a store's runs as CSV, JSON Lines or Parquet",
     "rerun": "run one stored run again and say whether it comes out the same",

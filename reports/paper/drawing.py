@@ -21,6 +21,7 @@ NAMES = {
     "steps_to_convergence": "epochs to test loss < .001",
     "steps_to_threshold": "epochs to test accuracy .99",
     "test_accuracy": "test accuracy",
+    "test_loss": "test hinge loss",
 }
 
 
@@ -55,8 +56,8 @@ def plot_steps(
         beyond = [p for p, d in zip(series, drawn, strict=True) if d is None]
         if beyond:
             budgets = [results.done(p)[0]["step_budget"] for p in beyond]
-            hollow = {"marker": "^", "color": colour, "facecolors": "none"}
-            axis.scatter([p.get(x) for p in beyond], budgets, label=None if inside else label, **hollow)
+            where = [p.get(x) for p in beyond]
+            axis.plot(where, budgets, "^", color=colour, fillstyle="none", label=None if inside else label)
     if log:
         if steps:
             axis.set_yscale("log")
