@@ -100,6 +100,16 @@ INLINE void store(T* to, V value) {
   std::memcpy(to, &value, sizeof value);
 }
 
+// The larger, x where x is NaN: a diverged run must not look healthy. GCC makes a comparison and a blend of the plain
+// form; the instruction takes its second argument where either is NaN, which is the same.
+#if VECTOR_BYTES == 64
+INLINE Vector at_least(Vector low, Vector x) { return _mm512_max_ps(low, x); }
+#elif VECTOR_BYTES == 32
+INLINE Vector at_least(Vector low, Vector x) { return _mm256_max_ps(low, x); }
+#else
+INLINE Vector at_least(Vector low, Vector x) { return low > x ? low : x; }
+#endif
+
 constexpr int64_t padded(int64_t size) { return (size + WIDTH - 1) / WIDTH * WIDTH; }
 
 // 0, 1, 2, ... in the lanes.
@@ -193,6 +203,7 @@ struct Numbers {
 template <int R, int C, typename Finish>
 INLINE void tile(int64_t terms, Numbers numbers, const float* vectors, int64_t stride, const Finish& finish) {
   Vector sums[R][C] = {};
+#pragma GCC unroll 2
   for (int64_t k = 0; k < terms; ++k) {
     Vector row[C];
     for (int c = 0; c < C; ++c) row[c] = load<Vector>(vectors + k * stride + c * WIDTH);
@@ -243,10 +254,11 @@ INLINE void store_tile(float* to, int64_t stride, const Vector (&sums)[R][C]) {
 
 // to[c][r] = from[r][c] for r < rows, c < columns.
 void transpose(const float* from, int64_t from_stride, int64_t rows, int64_t columns, float* to, int64_t to_stride) {
-  int64_t r = 0;
+  int64_t done = 0;
 #if defined(__AVX__)
   const int64_t whole = columns / 8 * 8;
-  for (; r + 8 <= rows; r += 8) {
+  for (; rows >= 8 && done < rows; done += 8) {
+    const int64_t r = std::min(done, rows - 8);  // the last eight rows may include some that were there before
     for (int64_t c = 0; c < whole; c += 8) {
       __m256 a[8], b[8];
       for (int i = 0; i < 8; ++i) a[i] = _mm256_loadu_ps(from + (r + i) * from_stride + c);
@@ -268,7 +280,7 @@ void transpose(const float* from, int64_t from_stride, int64_t rows, int64_t col
       for (int64_t i = 0; i < 8; ++i) to[c * to_stride + r + i] = from[(r + i) * from_stride + c];
   }
 #endif
-  for (; r < rows; ++r)
+  for (int64_t r = done; r < rows; ++r)
     for (int64_t c = 0; c < columns; ++c) to[c * to_stride + r] = from[r * from_stride + c];
 }
 
@@ -497,7 +509,7 @@ class Model {
                                  for (int r = 0; r < R.VALUE; ++r)
                                    for (int c = 0; c < C.VALUE; ++c) {
                                      const Vector h = sums[r][c];
-                                     totals[c] += h < zero ? zero : h;  // NaN stays
+                                     totals[c] += at_least(zero, h);
                                      const Bits mask = value & (h > zero);
                                      store(to + (t + r) * neurons_wide + lane + c * WIDTH, (Vector)mask);
                                    }

@@ -19,7 +19,7 @@ from torch import Tensor
 LOG2_E = 1 / math.log(2)
 LEAST_LOG2 = -1000.0
 """A factor below 2^-1000 makes any product with it zero in float32; kept from there, whole parts stay exact."""
-CHUNK_BYTES = {"cpu": 4 * 2**20, "cuda": 2 * 2**30}
+CHUNK_BYTES = {"cpu": 8 * 2**20, "cuda": 2 * 2**30}
 """Temporaries at a time: what a CPU's cache holds, what a GPU has to spare."""
 
 
@@ -35,7 +35,7 @@ class ReplicaGradients:
 
 def mixed(tokens: Tensor, scores: Tensor | None, w_D: Tensor) -> Tensor:
     """The y [..., L, d] of Eqs. 2-5 from tokens [..., L, d], scores [..., L, L] (None: x_s . x_t), w_D [..., d]."""
-    return _weights(tokens, scores, w_D) @ tokens
+    return _weights(tokens, scores, _gate_input(tokens, w_D)) @ tokens
 
 
 def hinge_outputs(
@@ -79,21 +79,22 @@ def hinge_gradient_replicas(
     for part in (slice(start, start + size) for start in range(0, samples, size)):
         x, z = tokens[:, part], labels[:, part].to(tokens)
         if y is None:
-            weights = _weights(x, None if scores is None else scores[:, part], w_D[:, None])
+            u = _gate_input(x, w_D[:, None])
+            weights = _weights(x, None if scores is None else scores[:, part], u)
             mixture = (weights @ x).flatten(1, 2)
         else:
-            weights, mixture = None, y[:, part].flatten(1, 2)
-        h = mixture @ W_O.mT
-        output = (h.relu() @ v[..., None]).view(replicas, -1, length).mean(-1)
+            u, weights, mixture = None, None, y[:, part].flatten(1, 2)
+        h = (mixture @ W_O.mT).relu_()
+        output = (h @ v[..., None]).view(replicas, -1, length).mean(-1)
         margins[:, part] = margin = z * output
         # -z 1[h > 0] where the hinge is active; the rest of dloss/dh, v / (N L), comes in last.
         slope = torch.where(margin < 1, -z, 0.0)
-        sign = (h > 0) * slope.repeat_interleave(length, dim=1)[..., None]
+        sign = h.gt_(0).mul_(slope.repeat_interleave(length, dim=1)[..., None])
         hidden += sign.mT @ mixture
-        if weights is not None:
+        if u is not None and weights is not None:
             grad_y = (sign @ (v[..., None] * W_O)).view(replicas, -1, length, width)
-            grad_u = _gate_gradient(weights * (grad_y @ x.mT), (x.double() @ w_D[:, None, :, None].double())[..., 0])
-            gate += torch.einsum("rnl,rnld->rd", grad_u.to(x.dtype), x.expand(replicas, -1, -1, -1))
+            grad_u = _gate_gradient((grad_y @ x.mT).mul_(weights), u).to(x.dtype)
+            gate += (grad_u.flatten(1)[:, None] @ x.flatten(1, 2))[:, 0]
     scale = 1 / (samples * length)
     return ReplicaGradients(
         losses=(1 - margins.double()).clamp(min=0).mean(-1),
@@ -103,13 +104,17 @@ def hinge_gradient_replicas(
     )
 
 
-def _weights(tokens: Tensor, scores: Tensor | None, w_D: Tensor) -> Tensor:
+def _gate_input(tokens: Tensor, w_D: Tensor) -> Tensor:
+    """The gates' u [..., L], float64."""
+    return (tokens.double() @ w_D[..., None].double())[..., 0]
+
+
+def _weights(tokens: Tensor, scores: Tensor | None, u: Tensor) -> Tensor:
     """P_ts = prod_{s<j<=t} (1 - sigmoid(u_j)) sigmoid(u_s) S_ts [..., L, L], zero where s > t.
 
     The sums of logarithms are float64; a whole part and a rest of each, subtracted on their own, keep that accuracy in
     float32 differences.
     """
-    u = (tokens.double() @ w_D[..., None].double())[..., 0]
     gate, decay = ((F.logsigmoid(sign * u) * LOG2_E).clamp(min=LEAST_LOG2) for sign in (1, -1))
     total = decay.cumsum(-1)
     whole_t, rest_t = _split(total, tokens.dtype)
@@ -117,7 +122,7 @@ def _weights(tokens: Tensor, scores: Tensor | None, w_D: Tensor) -> Tensor:
     exponent = (whole_t[..., :, None] - whole_s[..., None, :]) + (rest_t[..., :, None] - rest_s[..., None, :])
     future = torch.ones(exponent.shape[-2:], dtype=torch.bool, device=exponent.device).triu(1)
     # exp2 rather than exp: torch.exp on a CPU is 10 to 25 times slower once results underflow.
-    weights = exponent.masked_fill(future, -math.inf).exp2()
+    weights = exponent.masked_fill_(future, -math.inf).exp2_()
     return weights * (tokens @ tokens.mT if scores is None else scores)
 
 
@@ -133,5 +138,5 @@ def _gate_gradient(E: Tensor, u: Tensor) -> Tensor:
     are summed as they are: as differences of larger sums, a saturated gate would get a gradient made of rounding.
     """
     ones = E.new_ones(E.shape[-2:])
-    rectangles = (ones.triu() @ E).tril(-1).sum(-1)
+    rectangles = (E @ ones.triu(1)).mul_(ones.tril()).sum(-2)
     return E.sum(-2) * torch.sigmoid(-u) - rectangles * torch.sigmoid(u)
