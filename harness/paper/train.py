@@ -104,10 +104,10 @@ def labelled(data: Data, batch: Batch) -> LabelledTokens:
 def step_down(model: PaperModel, protocol: Paper, train_loss: float) -> None:
     """One step of gradient descent: eta for W_O; for the mixer mixer_rate * eta, bounded, as the schedule has it."""
     assert model.hidden.grad is not None
-    mixer = [(parameter, parameter.grad) for parameter in model.mixers.parameters() if parameter.grad is not None]
+    mixer = [(parameter, parameter.grad) for parameter in model.mixer_parameters if parameter.grad is not None]
     rate = protocol.learning_rate * protocol.mixer_rate
     if protocol.mixer_step and mixer:
-        length = rate * float(torch.stack([gradient.norm() for _, gradient in mixer]).norm())
+        length = rate * math.sqrt(sum(float(gradient.square().sum()) for _, gradient in mixer))
         rate *= min(1.0, protocol.mixer_step / max(length, 1e-30))
     if protocol.schedule == "loss":
         rate *= min(1.0, train_loss)

@@ -11,12 +11,12 @@ from .experiment import FROZEN_GATED, FROZEN_UNGATED, Check, Experiment, Point, 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-GAPS = (2, 4, 6, 8, 10)
+GAPS = (4, 6, 8, 10, 12)
 """Tokens by which o_+ outnumber o_- (or the other way round), of 30; 18 tokens are one of the two."""
 
 SAMPLES = (50, 100, 400)
 DIMS = (32, 64, 128)
-BUDGET = 2500
+BUDGET = 2000
 
 
 def majority(
@@ -123,7 +123,7 @@ HIDDEN_COLUMNS = {
 
 # Figure 11: without the gate.
 
-UNGATED_GAPS = (2, 6, 10)
+UNGATED_GAPS = (4, 8, 12)
 
 
 def _ungated_points() -> list[Point]:

@@ -52,7 +52,7 @@ def test_fig2_and_fig5_gate_and_rows_turn_to_their_patterns(name):
 
 
 def test_fig11_without_the_gate_majority_is_as_accurate_and_slower():
-    gated, ungated = pick(chosen(["fig11"])[0].points(Results([])), tau=[0.01], gap=[0.333])
+    gated, ungated = pick(chosen(["fig11"])[0].points(Results([])), tau=[0.01], gap=[0.4])
     results = results_of([gated, ungated])
     assert np.mean(results.values(gated, "test_accuracy")) <= np.mean(results.values(ungated, "test_accuracy")) + 0.001
     assert max(results.values(gated, "steps_to_convergence")) < min(results.values(ungated, "steps_to_convergence"))
