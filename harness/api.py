@@ -83,7 +83,7 @@ def training_for(device: str, replicas: int, cuda_graphs: bool) -> Training:
         raise UserError(f"--replicas is a whole number from 1 to {MOST_REPLICAS}, got {replicas}")
     if device != "cuda" and replicas > 1:
         raise UserError(
-            f"--replicas trains seeds together on a GPU; on a CPU one seed a core was faster, got {replicas} with"
+            f"--replicas fills a GPU with seeds trained together; one seed a core fills a CPU, got {replicas} with"
             f" device {device}; leave it away, or take --device cuda"
         )
     if device != "cuda" and cuda_graphs:

@@ -176,7 +176,7 @@ def test_doctor_names_packages_devices_and_kernels(tmp_path):
         (["--seeds", "-3"], "seeds"),
         (["--device", "cuda:9"], "device"),
         (["--workers", "-1"], "workers"),
-        (["--replicas", "3", "--device", "cpu"], "one seed a core was faster, got 3 with device cpu"),
+        (["--replicas", "3", "--device", "cpu"], "one seed a core fills a CPU, got 3 with device cpu"),
         (["--cuda-graphs", "--device", "cpu"], "--cuda-graphs needs a CUDA GPU"),
         (["--store", "/no/such/folder/r.sqlite"], "/no/such/folder"),
         (["--plugin", "no_such_plugin"], "no_such_plugin"),

@@ -159,7 +159,7 @@ def test_a_pool_and_the_process_itself_train_groups_alike():
 @pytest.mark.parametrize(
     ("replicas", "cuda_graphs", "words"),
     [
-        (3, False, "on a CPU one seed a core was faster, got 3 with device cpu"),
+        (3, False, "one seed a core fills a CPU, got 3 with device cpu"),
         (0, False, "from 1 to 1024, got 0"),
         (1, True, "needs a CUDA GPU, got device cpu"),
     ],
