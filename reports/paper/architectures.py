@@ -54,18 +54,32 @@ PLACEMENTS = ("paper", "matched")
 WINDOWS = (1, 2, 4)
 POSITIONS = ("learned", "sinusoidal", "rotary")
 
-EPOCHS = 100
-"""Of 50, 100, 150 and 200 the one after which the median mixer of MIXERS stood nearest to accuracy .75 (tuning seed,
-matched placement, each at its best step): .54 at 60, .76 at 80, .84 at 100, .99 at 150."""
+MATCHED_ONLY = (
+    "ungated SSM",
+    "gated SSM, projections trained",
+    "local attention 2, learned",
+    "local attention 2, rotary",
+    "gated linear attention",
+    "LSTM",
+    "mean pool",
+)
+"""Mixers that do not run on placement=paper, where they would tell nothing that the others do not."""
 
-LONG = 1200
-"""What attention with positions is given to show what it can learn at all; it left chance at 600 to 900 epochs."""
+EPOCHS = 150
+"""Of 50, 100 and 150 the one after which the median of MIXERS stood nearest to accuracy .75: .51 at 75, .54 at 105, .75
+at 150 (matched placement, two trials each at the best of the steps on a tuning seed)."""
 
-RATE = 100.0
-"""Middle of the steps that are tried, 10 to 1000."""
+LONG = 1500
+"""What attention with positions is given to show what it can learn at all."""
+
+LONG_KINDS = ("sinusoidal", "rotary")
+"""One encoding of where a token stands, one of how far apart two stand."""
+
+RATE = 30.0
+"""Middle of the steps that are tried, 3 to 300."""
 
 LONG_RATE = 10.0
-"""The smallest of them: larger steps of W_O only add noise before attention has left chance."""
+"""Of 3, 10 and 30 the one at which sinusoidal positions got to .99 first, on a tuning seed."""
 
 NEAR_CHANCE = {"above": 0.45, "below": 0.55}
 
@@ -75,19 +89,19 @@ def mixing(placement: str, mixer: str, *, epochs: int = EPOCHS) -> Point:
     tune = epochs == EPOCHS
     task = f"locality:length=12,near=2,far=6,placement={placement},noise=0.001"
     settings = f"population=true,samples=100,steps={epochs},learning_rate={RATE if tune else LONG_RATE}"
-    rule = "mixer_rate=30,mixer_step=0.1,schedule=loss"
+    rule = "init_scale=0.1,mixer_rate=30,mixer_step=0.1,schedule=loss"
     evaluation = f"evaluate_every={epochs // 10 if tune else epochs // 20},test_samples=1000"
     facts = {"placement": placement, "mixer": mixer, "budget": epochs}
     return point(task, MIXERS[mixer], f"paper:{settings},{rule},{evaluation}", tune=tune, **facts)
 
 
 def _short_points(placement: str) -> list[Point]:
-    return [mixing(placement, mixer) for mixer in MIXERS]
+    return [mixing(placement, mixer) for mixer in MIXERS if placement == "matched" or mixer not in MATCHED_ONLY]
 
 
 def _long_points() -> list[Point]:
     """Attention with positions, where position alone is worth nothing."""
-    return [mixing("matched", f"global attention, {kind}", epochs=LONG) for kind in POSITIONS]
+    return [mixing("matched", f"global attention, {kind}", epochs=LONG) for kind in LONG_KINDS]
 
 
 def _points(_: Results | None = None) -> list[Point]:
@@ -145,7 +159,7 @@ def _judge_positions(results: Results) -> list[Check]:
             where + "the gated SSM ends above global attention with the best of three kinds of positions",
         ),
     ]
-    for kind, p in zip(POSITIONS, _long_points(), strict=True):
+    for kind, p in zip(LONG_KINDS, _long_points(), strict=True):
         statement = f"placement=matched, {LONG} epochs: global attention, {kind}, ends above .75: it has learned order"
         checks.append(lies(results.values(p, "test_accuracy"), statement, above=0.75))
     return checks
@@ -164,6 +178,7 @@ def _table(results: Results) -> Table:
                 "mean accuracy on the way": interval_text(results.values(p, "curve_area")),
                 "epochs to accuracy .99": text_of(results.steps(p, "steps_to_threshold")),
                 "position alone": f"{records[0]['position_marginal_ceiling']:.2f}",
+                "trials with F = 0": str(sum(record["test_loss"] == 1 for record in records)),
                 "eta": f"{records[0]['learning_rate']:g}" + (", tuned" if p.tune else ""),
             }
         )
@@ -186,7 +201,7 @@ def _draw(results: Results, figure: Figure) -> None:
         axis.set_xlabel("epoch")
         axis.grid(alpha=0.25)
     panels[0].set_ylabel("test accuracy (dotted: position alone)")
-    lines, names = panels[0].get_legend_handles_labels()
+    lines, names = panels[1].get_legend_handles_labels()
     figure.legend(lines, names, loc="outside lower center", ncols=4, fontsize=7, frameon=False)
 
 
@@ -217,12 +232,15 @@ EXPERIMENTS = [
         title="Locality: architectures",
         claim="Mamba ends above local attention, local above global attention, which stays near chance.",
         setting=(
-            "L=12, near 2, far 6, d=32, tau=.001, xi=.01, balanced v, 100 fresh sequences a step; eta of W_O tuned for"
-            " each mixer among 10, 33, 100, 300, 1000; every mixer moves along its gradient by at most .1 times the"
-            f" loss (mixer_rate 30); {EPOCHS} epochs, after which the median mixer was neither at chance nor done."
-            " Windows, positions and all architectures but the gated SSM and attention are ours, as is"
-            f" placement=matched, where position alone is worth nothing. Attention with positions also runs {LONG}"
-            f" epochs at eta={LONG_RATE:g}, not tuned. All values are ours but d, m=50 and the descent"
+            "L=12, near 2, far 6, d=32, tau=.001, balanced v, 100 fresh sequences a step. eta of W_O is tuned for each"
+            " mixer among 3, 10, 30, 90, 300; every mixer moves along its gradient by at most .1 times the loss"
+            f" (mixer_rate 30). {EPOCHS} epochs: the median mixer is then neither at chance nor done. xi=.1, not .01 as"
+            " in the other figures, for attention's sake: at .01 and eta=30 local attention had not left chance in two"
+            " of four trials, at .1 it had in all. A step that switches the whole hidden layer off leaves F = 0 for"
+            " good. Windows, positions and all architectures but the gated SSM and attention are ours, as is"
+            " placement=matched, where position alone is worth nothing; far=9, as in the other figures, has no matched"
+            f" placement at L=12. Attention with positions also runs {LONG} epochs at eta={LONG_RATE:g}, not tuned."
+            " All values are ours but d, m=50 and the descent"
         ),
         points=_points,
         judge=_judge,
