@@ -100,6 +100,15 @@ INLINE void store(T* to, V value) {
   std::memcpy(to, &value, sizeof value);
 }
 
+// Floats as doubles. GCC makes two halves of the plain form.
+#if VECTOR_BYTES == 64
+INLINE Doubles widened(const float* from) { return _mm512_cvtps_pd(_mm256_loadu_ps(from)); }
+#elif VECTOR_BYTES == 32
+INLINE Doubles widened(const float* from) { return _mm256_cvtps_pd(_mm_loadu_ps(from)); }
+#else
+INLINE Doubles widened(const float* from) { return __builtin_convertvector(load<HalfVector>(from), Doubles); }
+#endif
+
 // The larger, x where x is NaN: a diverged run must not look healthy. GCC makes a comparison and a blend of the plain
 // form; the instruction takes its second argument where either is NaN, which is the same.
 #if VECTOR_BYTES == 64
@@ -359,12 +368,17 @@ class Model {
     }
   }
 
-  // x_s . x_t of every sample, for s <= t.
-  void score(float* to) {
+  // S_ts of every sample with s <= t: of given scores [samples, length, length], or x_s . x_t.
+  void pack(const float* scores, float* to) {
     for (int64_t n = 0; n < problem.samples; ++n) {
-      place_tokens(n, 0);
-      products(0);
-      for (int64_t t = 0; t < length; to += ++t) std::memcpy(to, weights + t * rows_wide, (t + 1) * sizeof(float));
+      const float* from = scores + n * length * length;
+      if (scores == nullptr) {
+        place_tokens(n, 0);
+        products(0);
+        from = weights + 0;
+      }
+      const int64_t stride = scores ? length : rows_wide;
+      for (int64_t t = 0; t < length; to += ++t) std::memcpy(to, from + t * stride, (t + 1) * sizeof(float));
     }
   }
 
@@ -430,16 +444,14 @@ class Model {
 
   // u and all that depends on a token's gate alone.
   void gates(int64_t slot) {
-    for (int64_t t = 0; t < length; ++t) {
+    for_rows(length, [&](auto R, int64_t t) {
       const float* const x = samples[slot] + t * wide();
-      Doubles sums[2] = {};
-      for (int64_t c = 0; c < wide(); c += WIDTH)
-        for (int half = 0; half < 2; ++half) {
-          const int64_t at = c + half * DOUBLES;
-          sums[half] += __builtin_convertvector(load<HalfVector>(x + at), Doubles) * load<Doubles>(w + at);
-        }
-      u[t] = sum_of_lanes(sums[0] + sums[1]);
-    }
+      Doubles sums[R.VALUE] = {};
+      for (int64_t c = 0; c < wide(); c += DOUBLES)
+        for (int r = 0; r < R.VALUE; ++r)
+          sums[r] += widened(x + r * wide() + c) * load<Doubles>(w + c);
+      for (int r = 0; r < R.VALUE; ++r) u[t + r] = sum_of_lanes(sums[r]);
+    });
     for (int64_t t = 0; t < rows_wide; t += DOUBLES) {
       const Doubles x = load<Doubles>(u + t), zero = all(0.), least = all(LEAST_LOG2);
       const Doubles above = (x > zero ? x : zero) * LOG2_E, below = (x < zero ? x : zero) * -LOG2_E;
@@ -519,8 +531,7 @@ class Model {
         float values[WIDTH];
         store(values, totals[c]);
         for (int half = 0; half < 2; ++half)
-          sum += __builtin_convertvector(load<HalfVector>(values + half * DOUBLES), Doubles) *
-                 __builtin_convertvector(load<HalfVector>(v + lane + c * WIDTH + half * DOUBLES), Doubles);
+          sum += widened(values + half * DOUBLES) * widened(v + lane + c * WIDTH + half * DOUBLES);
       }
     });
     return static_cast<float>(label * sum_of_lanes(sum) / length);
@@ -618,7 +629,7 @@ void hinge_gradient(const Problem* problem) {
 void mix(const Problem* problem, float* y) {
   with_model(*problem, [&](auto&& model) { model.mix(y); });
 }
-void token_scores(const Problem* problem, float* scores) {
-  with_model(*problem, [&](auto&& model) { model.score(scores); });
+void pack_scores(const Problem* problem, const float* scores, float* packed) {
+  with_model(*problem, [&](auto&& model) { model.pack(scores, packed); });
 }
 }

@@ -60,29 +60,29 @@ class HingeGradient:
         if scores is not None:
             _check("scores", scores, (samples, length, length))
         self.shape = samples, length, width
-        self.tokens = tokens.detach().contiguous()
         self.labels = labels.detach().to(tokens).contiguous()
-        self.scores = None if scores is None else scores.detach().to(tokens)
         self.frozen_gate = frozen_gate
+        self._tokens = tokens.detach().contiguous()
+        self._scores = None if scores is None else scores.detach().to(tokens).contiguous()
         fits = tokens.dtype == torch.float32 and tokens.device.type == "cpu"
         self._library = cpp_library.load(SOURCE) if fits and cpp_library.cpp_wanted() else None
-        form = "linear" if frozen_gate else "gated"
+        form = "frozen-gate" if frozen_gate else "gated"
         self.kernel = f"fused {form} gradient/cpp" if self._library else f"torch {form} gradient/{tokens.device.type}"
         if self._library is None:
-            self._y = mixed(self.tokens, self.scores, tokens.new_zeros(width)) if frozen_gate else None
+            self._y = mixed(self._tokens, self._scores, tokens.new_zeros(width)) if frozen_gate else None
             return
-        self.scores = self._packed_scores()
+        self._scores = self._packed_scores()
         if frozen_gate:
-            y = torch.empty_like(self.tokens)
+            y = torch.empty_like(self._tokens)
             self._run("mix", self._problem(w_D=torch.zeros(width)), y)
-            self.tokens, self.scores = y, None
+            self._tokens, self._scores = y, None
 
     def __call__(self, w_D: Tensor, W_O: Tensor, v: Tensor) -> Gradient:
         """Loss, margins and gradients at w_D [d], W_O [m, d], v [m]."""
         w_D, W_O, v = self._checked(w_D, W_O, v)
         if self._library is None:
             found = hinge_gradient_replicas(
-                self.tokens, self.labels, w_D[None], W_O[None], v[None], scores=self.scores, y=self._y
+                self._tokens, self.labels, w_D[None], W_O[None], v[None], scores=self._scores, y=self._y
             )
             return Gradient(
                 loss=float(found.losses), margins=found.margins[0], gate=found.gate[0], hidden=found.hidden[0]
@@ -97,7 +97,7 @@ class HingeGradient:
         """F(X) [N], forward only."""
         w_D, W_O, v = self._checked(w_D, W_O, v)
         if self._library is None:
-            return hinge_outputs(self.tokens, w_D, W_O, v, scores=self.scores, y=self._y)
+            return hinge_outputs(self._tokens, w_D, W_O, v, scores=self._scores, y=self._y)
         margins = self.labels.new_empty(self.shape[0])
         given = {"w_D": w_D, "W_O": W_O, "v": v, "margins": margins}
         self._run("hinge_gradient", self._problem(loss=ctypes.c_double(), mixed=self.frozen_gate, **given))
@@ -111,40 +111,35 @@ class HingeGradient:
             _check(name, value, shape)
         if self.frozen_gate and parameters[0].count_nonzero():
             raise UserError("paper gradient: with frozen gates w_D stays zero; pass zeros, or bind with gates")
-        return [value.detach().to(self.tokens).contiguous() for value in parameters]
+        return [value.detach().to(self._tokens).contiguous() for value in parameters]
 
     def _problem(self, *, loss: ctypes.c_double | None = None, mixed: bool = False, **arrays: Tensor) -> _Problem:
         samples, length, width = self.shape
         problem = _Problem(samples=samples, length=length, width=width, mixed=mixed)
-        arrays = {"tokens": self.tokens, "labels": self.labels, **arrays}
-        if self.scores is not None:
-            arrays["scores"] = self.scores
+        problem.held = arrays, loss  # addresses alone would let them go
+        arrays = {"tokens": self._tokens, "labels": self.labels, **arrays}
+        if self._scores is not None:
+            arrays["scores"] = self._scores
         if "W_O" in arrays:
             problem.neurons = len(arrays["W_O"])
         for name, tensor in arrays.items():
             setattr(problem, name, tensor.data_ptr())
-        problem.held = arrays  # addresses alone would let tensors go
         if loss is not None:
             problem.loss = ctypes.addressof(loss)
         return problem
 
-    def _run(self, function: str, problem: _Problem, *results: Tensor) -> None:
-        getattr(self._library, function)(
-            ctypes.byref(problem), *(ctypes.c_void_p(result.data_ptr()) for result in results)
-        )
+    def _run(self, function: str, problem: _Problem, *arrays: Tensor | None) -> None:
+        pointers = [ctypes.c_void_p(None if array is None else array.data_ptr()) for array in arrays]
+        getattr(self._library, function)(ctypes.byref(problem), *pointers)
 
     def _packed_scores(self) -> Tensor | None:
         """S_ts with s <= t alone, [N, L (L + 1) / 2] flat with slack; None where the kernel is to compute them."""
         samples, length, width = self.shape
         pairs = length * (length + 1) // 2
-        if self.scores is None and 4 * samples * pairs > PACKED_BYTES:
+        if self._scores is None and 4 * samples * pairs > PACKED_BYTES:
             return None
-        packed = torch.zeros(samples * pairs + SLACK)
-        if self.scores is None:
-            self._run("token_scores", self._problem(w_D=torch.zeros(width)), packed)
-        else:
-            t, s = torch.tril_indices(length, length)
-            packed[: samples * pairs].view(samples, pairs).copy_(self.scores[:, t, s])
+        packed = torch.empty(samples * pairs + SLACK)
+        self._run("pack_scores", self._problem(w_D=torch.zeros(width)), self._scores, packed)
         return packed
 
 
