@@ -200,6 +200,7 @@ def _draw(results: Results, figure: Figure) -> None:
         axis.set_title(title, fontsize=9)
         axis.set_xlabel("epoch")
         axis.grid(alpha=0.25)
+    panels[0].set_ylim(0, 1.03)  # intervals of few trials reach far beyond what an accuracy can be
     panels[0].set_ylabel("test accuracy (dotted: position alone)")
     lines, names = panels[1].get_legend_handles_labels()
     figure.legend(lines, names, loc="outside lower center", ncols=4, fontsize=7, frameon=False)
