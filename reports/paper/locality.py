@@ -150,6 +150,7 @@ def ungated_points() -> list[Point]:
             near=near,
             architecture=architecture,
             noise=f"noise={noise}",
+            budget=BUDGET if noise < 0.01 else 1500,
             facts={"near": near, "tau": noise, "gate": gate},
         )
         for noise, nears in ((0.001, (2, 3, 4, 5)), (0.01, (3, 5)))
@@ -183,7 +184,7 @@ def regime_points() -> list[Point]:
     return [
         locality(rate=rate, step=step, facts={"steps of": f"{name} (used)"})
         if step == BOUNDED
-        else locality(rate=rate, step=step, budget=1500, facts={"steps of": name})
+        else locality(rate=rate, step=step, budget=800, facts={"steps of": name})
         for name, (rate, step) in RULES.items()
     ]
 
