@@ -109,7 +109,7 @@ def _report(options: argparse.Namespace) -> int:
         raise UserError(
             f"paper report: {options.store} holds no runs of it; make some with: python -m harness paper run"
         )
-    command = f"python -m harness paper report --store {Path(options.store).name} -o {path.name}"
+    command = f"python -m harness paper report --store {Path(options.store).name} -o {options.output}"
     pictures = write_page(EXPERIMENTS, records, path, command=command, stale=sum(map(is_stale, records)))
     print(f"{path} with {len(pictures)} figures", file=sys.stderr)
     return 0

@@ -62,9 +62,10 @@ def lies(values: Sequence[float], statement: str, *, above: float = -math.inf, b
 
 
 def exceeds(first: Sequence[float], second: Sequence[float], statement: str, *, by: float = 0.0) -> Check:
-    """First - second, paired trial by trial, has a 95% interval above `by`."""
-    pairs = list(zip(first, second, strict=False))
-    return lies([a - b for a, b in pairs], statement, above=by)
+    """First - second, paired trial by trial, has a 95% interval above `by`; nothing is told where trials are missing."""
+    if len(first) != len(second):
+        return Check(statement=statement, holds=None, numbers=f"{len(first)} and {len(second)} trials do not pair")
+    return lies([a - b for a, b in zip(first, second, strict=True)], statement, above=by)
 
 
 def written(interval: Interval) -> str:
