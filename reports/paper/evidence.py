@@ -62,7 +62,7 @@ def lies(values: Sequence[float], statement: str, *, above: float = -math.inf, b
 
 
 def exceeds(first: Sequence[float], second: Sequence[float], statement: str, *, by: float = 0.0) -> Check:
-    """First - second, paired trial by trial, has a 95% interval above `by`; nothing is told where trials are missing."""
+    """First - second, paired trial by trial, has a 95% interval above `by`; nothing is told where trials miss."""
     if len(first) != len(second):
         return Check(statement=statement, holds=None, numbers=f"{len(first)} and {len(second)} trials do not pair")
     return lies([a - b for a, b in zip(first, second, strict=True)], statement, above=by)

@@ -42,8 +42,8 @@ def locality(
 SETTING = (
     "L=12, far=9, placement=paper, d=32, tau=.001, xi=.01, W_B=W_C=I, balanced v, 100 fresh sequences a step, eta=1000"
     " for W_O, w_D along its gradient by at most .02 times the loss; all ours but d, m=50 and the descent. Placed as in"
-    " the paper, pairs also tell their label by position alone (at near 3 without fail: the position-marginal ceiling is"
-    " 1.00); a recurrence without positions cannot use that, and figure 6 has the placement that denies it"
+    " the paper, pairs also tell their label by position alone (at near 3 always: position-marginal ceiling 1.00);"
+    " a recurrence without positions cannot use that, and figure 6 has the placement that denies it"
 )
 
 
