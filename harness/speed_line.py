@@ -155,7 +155,7 @@ class Line:
 def _least_seconds(run: Callable[[], Any]) -> float:
     """The least of a few calls, the first of which warms up: what busy neighbours add must not end a line."""
     calls = [seconds_of(run), seconds_of(run)]
-    while sum(calls) < 0.1 and len(calls) < 10:
+    while (sum(calls) < 0.1 and len(calls) < 10) or (sum(calls) < 1.0 and len(calls) < 4):
         calls.append(seconds_of(run))
     return min(calls)
 
