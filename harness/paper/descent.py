@@ -125,5 +125,6 @@ def _parts(data: LabelledTokens) -> Iterator[LabelledTokens]:
 
 
 def hinge_and_accuracy(margins: Float[Tensor, " samples"]) -> tuple[float, float]:
-    """Mean of max(0, 1 - margin) and the share of positive margins."""
-    return float((1 - margins).clamp(min=0).mean()), float((margins > 0).float().mean())
+    """Mean of max(0, 1 - margin) and the share of positive margins; F = 0 guesses neither class and counts a half."""
+    right = (margins > 0).float() + 0.5 * (margins == 0)
+    return float((1 - margins).clamp(min=0).mean()), float(right.mean())

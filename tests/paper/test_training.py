@@ -6,7 +6,7 @@ from harness.build import build_paper_model
 from harness.cells import Run, cell_from, protocol_of, task_of
 from harness.data import Data
 from harness.execute import execute
-from harness.paper.descent import AutogradDescent, FusedDescent, descent_for
+from harness.paper.descent import AutogradDescent, FusedDescent, descent_for, hinge_and_accuracy
 from harness.paper.train import step_down, train_sets, whole
 
 FROZEN = "gated-ssm:train_projections=false"
@@ -150,3 +150,9 @@ def test_gate_directions_of_mamba_point_where_a_token_moves_its_step_sizes():
     inputs = block.in_proj(token)[: block.dt_proj.out_features]
     rates = block.x_proj(inputs)[: block.dt_proj.in_features]
     torch.testing.assert_close(directions @ token, torch.nn.functional.linear(rates, block.dt_proj.weight))
+
+
+def test_an_output_of_zero_is_half_a_guess():
+    loss, accuracy = hinge_and_accuracy(torch.tensor([0.0, 0.0, 2.0, -1.0]))
+    assert (loss, accuracy) == (1.0, 0.5)
+    assert hinge_and_accuracy(torch.zeros(7)) == (1.0, 0.5)
