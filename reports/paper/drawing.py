@@ -15,7 +15,7 @@ from .experiment import Point, Results
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-COLOURS = ("#0b6e99", "#c2410c", "#4d7c0f", "#7c3aed", "#b45309", "#be185d", "#334155", "#0f766e", "#a16207", "#1d4ed8")
+COLOURS = ("#0b6e99", "#c2410c", "#4d7c0f", "#7c3aed", "#334155", "#be185d", "#b45309", "#0f766e", "#a16207", "#1d4ed8")
 
 NAMES = {
     "steps_to_convergence": "epochs to test loss < .001",
@@ -23,6 +23,23 @@ NAMES = {
     "test_accuracy": "test accuracy",
     "test_loss": "test hinge loss",
 }
+
+
+TRAJECTORIES = {
+    "gate_input_plus": "w_D . o_+",
+    "gate_input_minus": "w_D . o_-",
+    "gate_input_irrelevant": "w_D . irrelevant (mean)",
+    "gate_cosine_plus": "cos(w_D, o_+)",
+    "gate_cosine_minus": "cos(w_D, o_-)",
+    "gate_cosine_irrelevant": "cos(w_D, irrelevant), mean",
+    "hidden_positive_plus": "rows v > 0, o_+",
+    "hidden_positive_minus": "rows v > 0, o_-",
+    "hidden_positive_irrelevant": "rows v > 0, irrelevant",
+    "hidden_negative_plus": "rows v < 0, o_+",
+    "hidden_negative_minus": "rows v < 0, o_-",
+    "hidden_negative_irrelevant": "rows v < 0, irrelevant",
+}
+"""What a recorded trajectory is called in a legend."""
 
 
 def plot_steps(
@@ -40,6 +57,8 @@ def plot_steps(
     Steps: median with its distribution-free interval; a triangle at the budget where half the trials or more did not
     arrive. Other columns: mean with a t interval.
     """
+    from matplotlib.ticker import NullLocator
+
     axis = figure.subplots()
     known = results.known(points)
     steps = column.startswith("steps")
@@ -65,7 +84,7 @@ def plot_steps(
             axis.set_xscale("log")
             ticks = sorted({p.get(x) for p in known})
             axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-            axis.minorticks_off()
+            axis.xaxis.set_minor_locator(NullLocator())
     axis.set_xlabel(x)
     axis.set_ylabel(NAMES.get(column, column))
     axis.grid(alpha=0.25)
@@ -109,7 +128,9 @@ def plot_trajectories(
             if not len(values):
                 continue
             colour = COLOURS[index % len(COLOURS)]
-            axis.plot(steps, values.mean(0), color=colour, label=name.replace("_", " "), linewidth=1.4)
+            axis.plot(
+                steps, values.mean(0), color=colour, label=TRAJECTORIES.get(name, name.replace("_", " ")), linewidth=1.4
+            )
             axis.fill_between(steps, values.min(0), values.max(0), color=colour, alpha=0.15, linewidth=0)
         axis.set_title(p.label, fontsize=8)
         axis.set_xlabel("epoch")
