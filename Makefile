@@ -1,5 +1,6 @@
 # make run   the first comparison, from nothing        make test   the tests, from nothing
 PYTHON ?= python3
+TEST_PROCESSES ?= 2
 BIN := .venv/bin
 MAMBA := mamba-ssm==2.3.2.post1
 # Without a CUDA compiler mamba-ssm is installed without its kernels; the harness's own CPU scan takes their place.
@@ -11,10 +12,10 @@ run: .venv/installed
 	$(BIN)/python -m harness run --task locality2d --scan hilbert
 
 test: .venv/installed
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest -q -n $(TEST_PROCESSES) --dist worksteal -m "not slow"
 
 test-all: .venv/installed
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n $(TEST_PROCESSES) --dist worksteal
 
 check: .venv/installed
 	$(BIN)/ruff check .

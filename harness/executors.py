@@ -54,6 +54,9 @@ class Training:
         return self == Training()
 
 
+PLAIN = Training()
+
+
 def groups_of(runs: Sequence[Run], size: int) -> list[list[Run]]:
     """The runs in groups of at most `size` that differ in their seed only, in the order in which each group begins."""
     alike: dict[Run, list[Run]] = {}
@@ -78,7 +81,7 @@ def execute_group(runs: Sequence[Run], training: Training, watch: Watch) -> Iter
 class InProcess:
     """One group of runs after another in this process."""
 
-    def __init__(self, training: Training = Training()):
+    def __init__(self, training: Training = PLAIN):
         self.training = training
 
     def map(self, runs: Sequence[Run], watch: Watch) -> Iterator[Record]:
@@ -133,7 +136,7 @@ class Pool:
         workers: how many at most. plugins: modules that every worker imports first. training: which runs go together.
     """
 
-    def __init__(self, workers: int, plugins: Sequence[str] = (), training: Training = Training()):
+    def __init__(self, workers: int, plugins: Sequence[str] = (), training: Training = PLAIN):
         if os.name != "posix":
             raise UserError("the worker pool needs a POSIX system; use --workers 0 to run in this process")
         self.workers = workers
