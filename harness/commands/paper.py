@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run.add_argument("--store", default="paper.sqlite", metavar="FILE", help="default: paper.sqlite")
     run.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
     run.add_argument("--workers", type=int, metavar="N", help="worker processes (default: all processors; 0: none)")
+    run.add_argument("--fresh", action="store_true", help="run again what the store has, and replace it")
     run.add_argument("--quiet", action="store_true", help="no progress on standard error")
     report = actions.add_parser("report", help="write one Markdown page with figures from the store")
     report.add_argument("--store", default="paper.sqlite", metavar="FILE", help="default: paper.sqlite")
@@ -64,12 +65,20 @@ def _run(options: argparse.Namespace) -> int:
             names = ", ".join(experiment.id for experiment in experiments)
             runs = runs_of(experiments, trials)
             print(f"{names}: {trials} trials a point, {runs} runs to begin with", file=sys.stderr)
-        outcomes = run_experiments(experiments, store, trials=trials, workers=workers, device=device, progress=progress)
+        outcomes = run_experiments(
+            experiments,
+            store,
+            trials=trials,
+            workers=workers,
+            device=device,
+            progress=progress,
+            fresh=options.fresh,
+        )
         records = [record for outcome in outcomes for record in outcome.records]
     stale = {key for outcome in outcomes for key in outcome.stale}
     if stale:
         print(
-            f"warning: {len(stale)} runs of {options.store} were made by other source; use a new --store",
+            f"warning: {len(stale)} runs of {options.store} were made by other source; --fresh runs them again",
             file=sys.stderr,
         )
     _summarize(experiments, records)

@@ -4,45 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harness.cells import Cell
 from harness.executors import Training
 from harness.progress import Progress
 from harness.store import Store
 from harness.study import Outcome, Study, run_study
 
-from .experiment import Experiment, Point, Results
+from .experiment import Experiment, Results
 
 TOGETHER = 25
 """Trials of a point that train together on a GPU; on a CPU one a core is faster."""
 
 
 def run_experiments(
-    experiments: Sequence[Experiment], store: Store, *, trials: int, workers: int, device: str, progress: Progress
+    experiments: Sequence[Experiment],
+    store: Store,
+    *,
+    trials: int,
+    workers: int,
+    device: str,
+    progress: Progress,
+    fresh: bool = False,
 ) -> list[Outcome]:
     """Run `trials` seeds of every point, until no experiment asks for more; returns what each study came to.
 
     Points that several experiments share run once. Experiments that decide what to run next from what is known
-    (bisections) are asked again after each round.
+    (bisections) are asked again after each round; they are told of this call's trials only, whatever else the store
+    holds.
     """
     training = Training(replicas=min(trials, TOGETHER)) if device == "cuda" else Training()
     outcomes: list[Outcome] = []
-    asked: set[Point] = set()
+    asked: set[tuple[Cell, bool]] = set()
     while True:
-        results = Results(_first(store.records(), trials))
-        wanted = [point for experiment in experiments for point in experiment.points(results)]
-        new = [point for point in dict.fromkeys(wanted) if point not in asked]
+        results = Results(record for outcome in outcomes for record in outcome.records)
+        wanted = dict.fromkeys((p.cell, p.tune) for experiment in experiments for p in experiment.points(results))
+        new = [one for one in wanted if one not in asked]
         if not new:
             return outcomes
         asked.update(new)
         for tune in (False, True):
-            cells = list(dict.fromkeys(point.cell for point in new if point.tune == tune))
+            cells = [cell for cell, tuned in new if tuned == tune]
             if cells:
                 study = Study(cells=cells, seeds=range(trials), device=device, tune=tune, training=training)
-                outcomes.append(run_study(study, store, workers=workers, timing=False, progress=progress))
-
-
-def _first(records: list[dict], trials: int) -> list[dict]:
-    """Only the seeds that this run asks for: a bisection must not depend on what else the store holds."""
-    return [record for record in records if record["seed"] < trials]
+                outcomes.append(run_study(study, store, workers=workers, fresh=fresh, timing=False, progress=progress))
 
 
 def runs_of(experiments: Sequence[Experiment], trials: int) -> int:
