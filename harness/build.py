@@ -6,16 +6,17 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
 from .cells import Cell, protocol_of, scan_of, task_of
-from .contracts import Scan, Task
+from .contracts import Task
+from .errors import UserError
 from .mixer import Mixer
 from .model import StandardModel
 from .protocols.paper import Paper
 from .protocols.standard import Standard
 from .registry import architectures
-from .routing import check_routes
+from .routed import Routing, routing_of
+from .routing import scan_from
 from .seeds import seed_of, seeded_torch
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def build_model(cell: Cell, task: Task, protocol: Standard, *, seed: int) -> Sta
         Unsupported: a scan that does not fit the grid, an architecture that cannot run here.
         UserError: parameters that do not go together.
     """
-    scan, routes, make_mixer = _parts(cell, task, protocol, width=protocol.width, seed=seed)
+    routing, make_mixer = _parts(cell, task, protocol, width=protocol.width, seed=seed)
     frame_seed = seed_of(kind="frame", protocol=protocol.shape, features=task.features, seed=seed)
     with seeded_torch(torch.Generator().manual_seed(frame_seed)):
         return StandardModel(
@@ -43,10 +44,7 @@ def build_model(cell: Cell, task: Task, protocol: Standard, *, seed: int) -> Sta
             expansion=protocol.expansion,
             readout=protocol.readout,
             make_mixer=make_mixer,
-            routes=routes,
-            grid=task.grid,
-            merge=scan.merge,
-            own_parameters=scan.own_parameters,
+            routing=routing,
         )
 
 
@@ -54,7 +52,7 @@ def build_paper_model(cell: Cell, task: Task, protocol: Paper, *, seed: int) -> 
     """The model of a cell under the paper's protocol, on the CPU. Seeds and errors as for `build_model`."""
     from .paper.model import PaperModel
 
-    scan, routes, make_mixer = _parts(cell, task, protocol, width=task.features, seed=seed)
+    routing, make_mixer = _parts(cell, task, protocol, width=task.features, seed=seed)
     frame_seed = seed_of(kind="frame", protocol=protocol.shape, features=task.features, seed=seed)
     return PaperModel(
         features=task.features,
@@ -63,19 +61,15 @@ def build_paper_model(cell: Cell, task: Task, protocol: Paper, *, seed: int) -> 
         signs=protocol.signs,
         init_scale=protocol.init_scale,
         make_mixer=make_mixer,
-        routes=routes,
-        grid=task.grid,
-        merge=scan.merge,
-        own_parameters=scan.own_parameters,
+        routing=routing,
         generator=torch.Generator().manual_seed(frame_seed),
     )
 
 
 def _parts(
     cell: Cell, task: Task, protocol: Standard | Paper, *, width: int, seed: int
-) -> tuple[Scan, Tensor, Callable[[int, int], Mixer]]:
-    scan = scan_of(cell)
-    routes = torch.from_numpy(check_routes(scan.routes(task.grid), task.cells, subject=f"scan {cell.scan}"))
+) -> tuple[Routing, Callable[[int, int], Mixer]]:
+    routing = routing_of(scan_of(cell), task.grid, subject=f"scan {cell.scan}")
     entry, values = architectures.parse(cell.architecture)
 
     def make_mixer(layer: int, route: int) -> Mixer:
@@ -90,7 +84,7 @@ def _parts(
         generator = torch.Generator().manual_seed(mixer_seed)
         return entry.create(values, width=width, length=task.cells, grid=task.grid, generator=generator)
 
-    return scan, routes, make_mixer
+    return routing, make_mixer
 
 
 def check_cell(cell: Cell) -> None:
@@ -102,5 +96,13 @@ def check_cell(cell: Cell) -> None:
     task, protocol = task_of(cell), protocol_of(cell)
     if isinstance(protocol, Paper):
         build_paper_model(cell, task, protocol, seed=0)
-    else:
-        build_model(cell, task, protocol, seed=0)
+        return
+    model = build_model(cell, task, protocol, seed=0)
+    for text in protocol.transfer:
+        name, _, scan = scan_from(text)
+        routes = len(routing_of(scan, task.grid, subject=f"scan {name}").of_layer(0).routes)
+        if routes != len(model.first.routes):
+            raise UserError(
+                f"protocol transfer: the model follows {len(model.first.routes)} routes of {cell.scan}, and {name} has"
+                f" {routes}; give scans of as many"
+            )

@@ -7,7 +7,7 @@ of an architecture's module, which is torch.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -17,7 +17,7 @@ Grid: TypeAlias = tuple[int, int]
 """(height, width) in cells; a sequence is a 1 x L grid."""
 
 Split: TypeAlias = Literal["train", "validation", "test"]
-Merge: TypeAlias = Literal["mean", "sum"]
+Merge: TypeAlias = Literal["mean", "sum", "gated"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ class Samples(ABC):
 
     def batch_once(self, start: int, stop: int) -> Batch:
         """Render samples start to stop, which nobody will ask for again: noise may be drawn faster, in one stretch."""
-        return self.batch(np.arange(start, stop))
+        return self.batch(np.arange(start, min(stop, len(self))))
 
 
 class Task(ABC):
@@ -67,6 +67,9 @@ class Task(ABC):
     chance: accuracy of the best constant guess.
     tests_locality: claims that only where tokens stand relative to each other tells the classes apart; the contract
         suite then holds the order-blind and the position-marginal ceiling within .02 of chance.
+    resampled: test images over training images where the seeds' test sets are folds of one finite set, so that their
+        scores depend on each other; 0 for independent draws. The variance of a mean over n seeds is then not
+        s^2 / n but s^2 * (1 / n + resampled) (Nadeau and Bengio, Inference for the generalization error, 2003).
     """
 
     grid: Grid
@@ -74,6 +77,7 @@ class Task(ABC):
     classes: int
     chance: float
     tests_locality: bool = False
+    resampled: float = 0.0
 
     @property
     def cells(self) -> int:
@@ -83,7 +87,14 @@ class Task(ABC):
     def sample(self, split: Split, count: int, seed: int) -> Samples:
         """Draw `count` samples. Train, validation and test are separate draws; `seed` already depends on the task's
         spec and the split, so a task needs no hash of its own.
+
+        A finite task may return fewer. Validation and test then hold each image once at most, a fixed subset where
+        `count` is smaller; train holds at most `count` of its images, unless new ones can be made (random crops).
         """
+
+    def for_run(self, seed: int) -> Task:
+        """The task as the run with this seed sees it: a cross-validated task returns the fold of that seed."""
+        return self
 
     def oracle(self, samples: Samples) -> np.ndarray | None:
         """The best guess [count] for each sample given its noise-free patterns and their places, or None."""
@@ -94,19 +105,35 @@ Order: TypeAlias = Callable[[int, int], np.ndarray]
 """(height, width) -> integers [cells]: the flat row-major cell visited at each step (a gather index)."""
 
 
+Segments: TypeAlias = Callable[[int, int], Sequence[int]]
+"""(height, width) -> lengths of the sequences into which a route is cut, in its order."""
+
+
+def one_sequence(height: int, width: int) -> tuple[int, ...]:
+    """A route that is not cut."""
+    return (height * width,)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Scan:
     """How a grid becomes a sequence: one route or several, and how several are merged.
 
     orders: one function a route, (height, width) -> gather index [cells]. It may raise Unsupported for a grid that it
         does not fit.
-    merge: how the outputs of several routes become one, after each is scattered back to cell order.
+    merge: how the outputs of several routes become one, after each is scattered back to cell order: their mean, their
+        sum, or their sum weighted by a gate a route and cell that the model learns (a sigmoid of the mixer's input).
     own_parameters: each route has a mixer of its own instead of sharing one.
+    direction_embedding: a vector a route, learned, is added to its tokens, so that a shared mixer knows its direction.
+    per_layer: every layer follows one route, cycling through them, instead of all; nothing is merged.
+    segments: cuts every route into sequences of their own, between which nothing is mixed.
     """
 
     orders: tuple[Order, ...]
     merge: Merge = "mean"
     own_parameters: bool = False
+    direction_embedding: bool = False
+    per_layer: bool = False
+    segments: Segments = one_sequence
 
     def routes(self, grid: Grid) -> np.ndarray:
         """int64 [routes, cells]: `routes[k, t]` is the flat row-major cell that route k visits at step t.
@@ -115,3 +142,7 @@ class Scan:
         """
         height, width = grid
         return np.stack([np.ascontiguousarray(order(height, width), dtype=np.int64) for order in self.orders])
+
+    def segment_lengths(self, grid: Grid) -> tuple[int, ...]:
+        """Lengths of the sequences into which every route on this grid is cut; they add up to its cells."""
+        return tuple(int(length) for length in self.segments(*grid))

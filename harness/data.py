@@ -22,11 +22,12 @@ class Data:
     """The three splits of a task for one seed, on one device.
 
     Args:
-        task: the task. spec: its canonical text. seed: the run's seed. device: where batches are put.
+        task: the task; the run sees what its `for_run` makes of it. spec: its canonical text. seed: the run's seed.
+        device: where batches are put.
     """
 
     def __init__(self, task: Task, *, spec: str, seed: int, device: str = "cpu"):
-        self.task = task
+        self.task = task.for_run(seed)
         self.spec = spec
         self.seed = seed
         self.device = device
@@ -37,13 +38,13 @@ class Data:
     def train_batches(
         self, *, count: int, batch_size: int, steps: int
     ) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
-        """`steps` batches of (tokens, target, mask) from `count` samples, passed over in a new order each time."""
+        """`steps` batches of (tokens, target, mask) from at most `count` samples, in a new order each pass."""
         samples = self.samples("train", count)
         shuffle = generator(seed_of(kind="batches", task=self.spec, seed=self.seed))
         order = np.empty(0, dtype=np.int64)
         for _ in range(steps):
             while len(order) < batch_size:
-                order = np.concatenate([order, shuffle.permutation(count)])
+                order = np.concatenate([order, shuffle.permutation(len(samples))])
             yield self.render(samples, order[:batch_size])
             order = order[batch_size:]
 
@@ -67,6 +68,7 @@ class Evaluation:
     def __init__(self, data: Data, samples: Samples, batch_size: int):
         self._data = data
         self._samples = samples
+        self.count = len(samples)
         self._batch_size = batch_size
         self._kept: list[tuple[Tensor, Tensor, Tensor | None]] | None = None
         task = data.task

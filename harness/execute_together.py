@@ -19,11 +19,13 @@ from .cuda_graph import GraphedStep
 from .data import Data
 from .errors import Diverged
 from .execute import execute
+from .model import StandardModel
 from .precision import precision
 from .protocols.paper import Paper
+from .protocols.standard import Standard
 from .record import Record
 from .replicas import Replica, Stack, train_replicas
-from .train import outcome_of
+from .train import looked_at, outcome_of
 
 Report = Callable[[Run, int, int, float, float | None], None]
 """(run, step, steps, training loss, last validation accuracy)."""
@@ -83,14 +85,19 @@ def _train(
             report(runs[index], number, protocol.steps, loss, accuracy)
 
         train_replicas(stack, replicas, progress, step)
-    facts = {
-        "replicas": len(runs),
-        "cuda_graph": step is not None and step.replayed,
-        "training_note": None if step is None else step.reason,
-    }
-    return [replica.diverged or _outcome(replica, task, stack) for replica in replicas], facts
+        facts = {
+            "replicas": len(runs),
+            "cuda_graph": step is not None and step.replayed,
+            "training_note": None if step is None else step.reason,
+        }
+        outcomes: list[dict[str, Any] | Diverged] = [
+            replica.diverged or _outcome(run, replica, task, stack.one(number), protocol)
+            for number, (run, replica) in enumerate(zip(runs, replicas, strict=True))
+        ]
+    return outcomes, facts
 
 
-def _outcome(replica: Replica, task: Task, stack: Stack) -> dict[str, Any]:
+def _outcome(run: Run, replica: Replica, task: Task, model: StandardModel, protocol: Standard) -> dict[str, Any]:
     scores = {"test_accuracy": replica.test_accuracy, "test_loss": replica.test_loss}
-    return outcome_of(stack.model, replica.curve, task, stack.protocol, **scores)
+    test = replica.data.evaluation("test", protocol.test_samples)
+    return outcome_of(model, replica.curve, task, protocol, **scores) | looked_at(model, run, task, protocol, test)

@@ -22,10 +22,11 @@ from .data import Data
 from .errors import Unsupported
 from .memory import peak_bytes
 from .mixer import Mixer
-from .model import Permute, StandardModel
+from .model import StandardModel
 from .precision import precision
 from .protocols.standard import Standard
 from .provenance import provenance, source_of
+from .routed import Permute
 from .timing import NOISY_SPREAD, Phases, spread
 from .train import make_optimizer, train_step
 
@@ -82,8 +83,8 @@ def _prepare(cell: Cell, device: str) -> Bench:
     data = Data(task, spec=cell.task, seed=0, device=device)
     tokens, target, mask = next(data.train_batches(count=protocol.batch_size, batch_size=protocol.batch_size, steps=1))
     optimizer = make_optimizer(model, protocol)
-    mixer: Mixer = model.blocks[0].mixer.mixers[0]  # type: ignore[assignment, union-attr]
-    coordinates: Tensor = model.blocks[0].mixer.coordinates[0][None]  # type: ignore[index, union-attr]
+    mixer: Mixer = model.first.mixers[0]  # type: ignore[assignment]
+    coordinates = model.first.coordinates[0][None]
     x = _unit_tokens(len(tokens), task.cells, protocol.width, device)
     output_error, gradient_error = errors_against_reference(mixer, x, coordinates)
     train_step(model, optimizer, protocol, tokens, target, mask)  # makes the optimizer's state before memory is read
@@ -108,7 +109,7 @@ def _prepare(cell: Cell, device: str) -> Bench:
         "relative_error": output_error,
         "gradient_relative_error": gradient_error,
         "source": source_of(cell),
-        "routes": len(model.routes),
+        "routes": len(model.first.routes),
     }
     return Bench(cell=cell, batch=len(tokens), cells=task.cells, phases=phases, facts=facts)
 

@@ -58,6 +58,12 @@ class Mixer(nn.Module, ABC):
         """The directions in token space whose product with a token decides its gates, or None where there are none."""
         return None
 
+    def decays(self, x: Float[Tensor, "batch length width"]) -> Float[Tensor, "batch length ..."] | None:
+        """What part of its state a recurrence keeps at each step, 0 to 1, a number for each part of the state that has
+        one of its own; None where there is no such thing.
+        """
+        return None
+
     def fixed_scores(self, x: Float[Tensor, "batch length width"]) -> Float[Tensor, "batch length length"] | None:
         """(W_C^T x_t).(W_B^T x_s) at [t, s] where training does not change it; None stands for x_t . x_s."""
         raise NotImplementedError

@@ -1,7 +1,4 @@
-"""The standard frame around a mixer, and the routing that every mixer call goes through.
-
-Tokens live in cell order. A mixer call gathers them by route, mixes, scatters back by rank and merges the routes.
-"""
+"""The standard frame around a mixer: embedding, blocks, norm, readout, classifier."""
 
 from __future__ import annotations
 
@@ -9,105 +6,11 @@ from collections.abc import Callable
 
 import torch
 from einops import reduce
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from .contracts import Grid, Merge
 from .mixer import Mixer
-
-
-class Permute(torch.autograd.Function):
-    """Reorder steps by a permutation; the gradient goes back by its inverse, which beats index_add."""
-
-    @staticmethod
-    def forward(ctx, x: Tensor, route: Tensor, rank: Tensor) -> Tensor:
-        ctx.save_for_backward(route, rank)
-        return _take(x, route)
-
-    @staticmethod
-    def backward(ctx, gradient: Tensor):  # type: ignore[override]
-        route, rank = ctx.saved_tensors
-        return Permute.apply(gradient, rank, route), None, None
-
-
-def permute_plainly(x: Tensor, route: Tensor, rank: Tensor) -> Tensor:
-    """The same with torch's own gradient, for `torch.func.vmap`, which Permute serves only at five times its cost."""
-    return _take(x, route)
-
-
-def _take(x: Tensor, index: Tensor) -> Tensor:
-    if index.ndim == 1:
-        return x.index_select(1, index)
-    return torch.take_along_dim(x, index[..., None], dim=1)
-
-
-def steps_of(route: Int[Tensor, " length"], mask: Bool[Tensor, "batch length"] | None) -> Int[Tensor, "*batch length"]:
-    """The gather index of each sequence: the route, restricted to real cells, padding moved behind them."""
-    if mask is None:
-        return route
-    absent_last = torch.argsort((~mask[:, route]).to(torch.uint8), dim=1, stable=True)
-    return route[absent_last]
-
-
-class RoutedMixer(nn.Module):
-    """One mixer, or one a route, applied along every route; outputs are merged in cell order.
-
-    Args:
-        mixers: one shared mixer, or as many as there are routes.
-        routes: [routes, cells] gather indices.
-        grid: (height, width) in cells.
-        merge: how the routes' outputs become one.
-    """
-
-    routes: Tensor
-    ranks: Tensor
-    coordinates: Tensor
-
-    def __init__(self, mixers: list[Mixer], routes: Tensor, grid: Grid, merge: Merge = "mean"):
-        super().__init__()
-        assert len(mixers) in (1, len(routes))
-        self.mixers = nn.ModuleList(mixers)
-        self.merge = merge
-        self.permute = Permute.apply
-        self.register_buffer("routes", routes, persistent=False)
-        self.register_buffer("ranks", torch.argsort(routes, dim=1), persistent=False)
-        row, column = torch.div(routes, grid[1], rounding_mode="floor"), routes % grid[1]
-        self.register_buffer("coordinates", torch.stack([row, column], dim=-1), persistent=False)
-
-    def forward(
-        self,
-        x: Float[Tensor, "batch cells width"],
-        mask: Bool[Tensor, "batch cells"] | None = None,
-        in_order: bool = False,
-    ) -> Float[Tensor, "batch cells width"]:
-        """Mix along every route. in_order: x already stands in the order of the only route."""
-        if in_order:
-            return _same_shape(self.mixers[0](x, mask, self.coordinates[0][None]), x)
-        outputs = [self._along(route, x, mask) for route in range(len(self.routes))]
-        if len(outputs) == 1:
-            return outputs[0]
-        total = torch.stack(outputs).sum(0)
-        return total / len(outputs) if self.merge == "mean" else total
-
-    def _along(self, number: int, x: Tensor, mask: Tensor | None) -> Tensor:
-        mixer = self.mixers[number % len(self.mixers)]
-        coordinates = self.coordinates[number]
-        route = self.routes[number]
-        if mask is None:
-            rank = self.ranks[number]
-            mixed = _same_shape(mixer(self.permute(x, route, rank), None, coordinates[None]), x)
-            return self.permute(mixed, rank, route)  # type: ignore[return-value]
-        steps = steps_of(route, mask)
-        rank = torch.argsort(steps, dim=1)
-        places = coordinates[torch.argsort(route)][steps]
-        mixed = _same_shape(mixer(self.permute(x, steps, rank), mask.gather(1, steps), places), x)
-        return self.permute(mixed, rank, steps)  # type: ignore[return-value]
-
-
-def _same_shape(mixed: Tensor, x: Tensor) -> Tensor:
-    if mixed.shape != x.shape:
-        raise ValueError(f"a mixer must return the shape it was given, {list(x.shape)}, got {list(mixed.shape)}")
-    return mixed
+from .routed import RoutedMixer, Routing, steps_of, take
 
 
 class Block(nn.Module):
@@ -131,9 +34,10 @@ class StandardModel(nn.Module):
     Args:
         features: width of a token. classes: number of classes. width: width of the model.
         make_mixer: (layer, route) -> a mixer; called once a layer, or once a layer and route with own parameters.
-        routes: [routes, cells] gather indices. own_parameters: a mixer for each route.
-        readout: "mean" over real cells, or "last": the mean over routes of each route's final real step.
-        gather_once: with a single route, reorder the tokens once instead of in every layer; the result is the same.
+        routing: what the layers follow.
+        readout: "mean" over real cells, or "last": the mean over the last layer's sequences of each one's final real
+            step.
+        gather_once: with one sequence, reorder the tokens once instead of in every layer; the result is the same.
     """
 
     def __init__(
@@ -146,30 +50,29 @@ class StandardModel(nn.Module):
         expansion: int,
         readout: str,
         make_mixer: Callable[[int, int], Mixer],
-        routes: Int[Tensor, "routes cells"],
-        grid: Grid,
-        merge: Merge = "mean",
-        own_parameters: bool = False,
+        routing: Routing,
         gather_once: bool = True,
     ):
         super().__init__()
         self.readout = readout
-        self.gather_once = gather_once and len(routes) == 1
+        self._may_gather_once = gather_once
+        self.gather_once = gather_once and routing.is_plain
         self.embed = nn.Linear(features, width)
-        kinds = len(routes) if own_parameters else 1
         self.blocks = nn.ModuleList(
-            Block(RoutedMixer([make_mixer(layer, k) for k in range(kinds)], routes, grid, merge), width, expansion)
-            for layer in range(depth)
+            Block(routed_mixer(layer, make_mixer, routing, width), width, expansion) for layer in range(depth)
         )
         self.norm = nn.RMSNorm(width)
         self.classify = nn.Linear(width, classes)
-        self.register_buffer("routes", routes, persistent=False)
 
-    routes: Tensor
+    def follow(self, routing: Routing) -> None:
+        """Take other routes, as many as before; the parameters stay what they are."""
+        for layer, block in enumerate(self.blocks):
+            block.mixer.follow(routing.of_layer(layer))  # type: ignore[union-attr, operator]
+        self.gather_once = self._may_gather_once and routing.is_plain
 
     def permute(self, tokens: Float[Tensor, "batch cells features"]) -> Float[Tensor, "batch cells features"]:
         """Bring tokens into the order of the only route; with several routes the mixers do it, layer by layer."""
-        return _take(tokens, self.routes[0]) if self.gather_once else tokens
+        return take(tokens, self.first.routes[0]) if self.gather_once else tokens
 
     def forward(
         self, tokens: Float[Tensor, "batch cells features"], mask: Bool[Tensor, "batch cells"] | None = None
@@ -200,17 +103,30 @@ class StandardModel(nn.Module):
                 return reduce(x, "batch cells width -> batch width", "mean")
             weights = mask[..., None].to(x.dtype)
             return (x * weights).sum(1) / weights.sum(1).clamp(min=1)
-        return torch.stack([self._final_step(x, route, mask) for route in self.routes]).mean(0)
+        return self._final_steps(x, mask)
 
-    @staticmethod
-    def _final_step(x: Tensor, route: Tensor, mask: Tensor | None) -> Tensor:
+    def _final_steps(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        last: RoutedMixer = self.blocks[-1].mixer  # type: ignore[assignment]
+        sequences = [sequence for route in last.routes for sequence in route.split(last.segments)]
         if mask is None:
-            return x[:, route[-1]]
-        last = mask.sum(1, keepdim=True).clamp(min=1) - 1
-        cell = steps_of(route, mask).gather(1, last)
-        return x.take_along_dim(cell[..., None], dim=1)[:, 0]
+            return x[:, torch.stack([sequence[-1] for sequence in sequences])].mean(1)
+        final = torch.stack([mask[:, sequence].sum(1) - 1 for sequence in sequences], 1)
+        cells = [steps_of(sequence, mask).gather(1, final[:, [k]].clamp(min=0)) for k, sequence in enumerate(sequences)]
+        weights = (final >= 0)[..., None].to(x.dtype)  # a sequence of which nothing is there has no final step
+        return (take(x, torch.cat(cells, 1)) * weights).sum(1) / weights.sum(1).clamp(min=1)
+
+    @property
+    def first(self) -> RoutedMixer:
+        """What the first layer follows."""
+        return self.blocks[0].mixer  # type: ignore[union-attr, return-value]
 
     @property
     def kernel(self) -> str:
         """What the first layer's mixer really ran."""
-        return self.blocks[0].mixer.mixers[0].kernel  # type: ignore[union-attr, return-value]
+        return self.first.mixers[0].kernel  # type: ignore[return-value]
+
+
+def routed_mixer(layer: int, make_mixer: Callable[[int, int], Mixer], routing: Routing, width: int) -> RoutedMixer:
+    """The mixers of one layer, and what they follow."""
+    mixers = [make_mixer(layer, route) for route in range(routing.mixers_a_layer)]
+    return RoutedMixer(mixers, routing.of_layer(layer), width)

@@ -20,8 +20,9 @@ from torch.nn import functional
 from .cuda_graph import GraphedStep
 from .data import Data, Evaluation
 from .errors import Diverged
-from .model import RoutedMixer, StandardModel, permute_plainly
+from .model import StandardModel
 from .protocols.standard import Standard
+from .routed import RoutedMixer, permute_plainly
 from .train import EXPLODED, Curve, make_optimizer, rate_at
 
 Batch = tuple[Tensor, Tensor, Tensor | None]
@@ -78,6 +79,13 @@ class Stack:
             return functional_call(self.model, parameters, (tokens, mask))
 
         return vmap(of_one, in_dims=(0, 0, None if mask is None else 0))(self.parameters, tokens, mask)
+
+    @torch.no_grad()
+    def one(self, number: int) -> StandardModel:
+        """The model with the parameters of one replica; the next call changes it."""
+        for name, parameter in self.model.named_parameters():
+            parameter.copy_(self.parameters[name][number])
+        return self.model
 
     def set_rate(self, step: int) -> None:
         """The learning rate of a step, counted from 0."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from .contracts import Order, Scan
+from .contracts import Order, Scan, one_sequence
 from .errors import UserError, nearest
 from .registry import scans
 from .specs import Spec, format_spec, parse_scan
@@ -61,6 +61,45 @@ def flipped_order(order: Order) -> Order:
     return flipped
 
 
+def order_of_cells(order: Order, cells: np.ndarray) -> np.ndarray:
+    """An irregular set of cells in the order of the full grid that bounds it: tissue with holes, say.
+
+    >>> import numpy as np
+    >>> rows_backwards = reversed_order(lambda height, width: np.arange(height * width))
+    >>> order_of_cells(rows_backwards, np.array([[5, 5], [4, 7], [5, 9]]))
+    array([2, 0, 1])
+
+    Args:
+        cells: integers [n, 2], row and column of each; no two alike. They may start anywhere.
+
+    Returns:
+        int64 [n]: the index into `cells` at each step.
+
+    Raises:
+        ValueError: two cells in one place.
+    """
+    places = cells - cells.min(axis=0, initial=2**62)
+    height, width = (int(side) + 1 for side in places.max(axis=0, initial=-1))
+    flat = places[:, 0] * width + places[:, 1]
+    if len(np.unique(flat)) != len(flat):
+        raise ValueError(f"order_of_cells: every cell once, got {len(flat)} cells in {len(np.unique(flat))} places")
+    index = np.full(height * width, -1, dtype=np.int64)
+    index[flat] = np.arange(len(flat))
+    visited = index[order(height, width)] if len(flat) else index
+    return visited[visited >= 0]
+
+
+def modified(scan: Scan, modifier: str) -> Scan:
+    """The scan with every route changed, and where routes are cut, the cuts with them."""
+    change, cuts = MODIFIERS[modifier], scan.segments
+    scan = replace(scan, orders=tuple(change(order) for order in scan.orders))
+    if cuts is one_sequence or modifier == "flipped":
+        return scan
+    if modifier == "reversed":
+        return replace(scan, segments=lambda height, width: tuple(cuts(height, width))[::-1])
+    return replace(scan, segments=lambda height, width: cuts(width, height))
+
+
 MODIFIERS: dict[str, Callable[[Order], Order]] = {
     "reversed": reversed_order,
     "transposed": transposed_order,
@@ -83,10 +122,10 @@ def scan_from(text: str) -> tuple[str, int, Scan]:
     if len(parts) == 1:
         return canonical, version, parts[0][2]
     for name, _, scan in parts:
-        if len(scan.orders) > 1:
+        if len(scan.orders) > 1 or scan.segments is not one_sequence:
             raise UserError(
                 f"scan {text!r}: '+' joins single routes and takes their mean, got {name!r}, which has"
-                f" {len(scan.orders)} routes and a merge of its own; use it alone"
+                " several sequences or a merge of its own; use it alone"
             )
     return canonical, version, Scan(orders=tuple(part[2].orders[0] for part in parts))
 
@@ -97,6 +136,6 @@ def _resolve(spec: Spec) -> tuple[str, int, Scan]:
     for modifier in spec.modifiers:
         if modifier not in MODIFIERS:
             raise UserError(f"scan modifier {modifier!r} is not known; {nearest(modifier, MODIFIERS)}")
-        scan = replace(scan, orders=tuple(MODIFIERS[modifier](order) for order in scan.orders))
+        scan = modified(scan, modifier)
     canonical = replace(entry.canonical(values), modifiers=spec.modifiers)
     return format_spec(canonical, scan=True), entry.version, scan

@@ -12,12 +12,15 @@ from torch import nn
 from torch.nn import functional
 
 from .build import build_model
-from .cells import Run
+from .cells import Run, scan_of
 from .contracts import Task
 from .data import Data, Evaluation
+from .decays import decay_quantiles
 from .errors import Diverged
 from .model import StandardModel
 from .protocols.standard import Standard
+from .routed import routing_of
+from .routing import scan_from
 
 EXPLODED = 1e4
 """A training loss beyond this has left the numbers, finite or not."""
@@ -61,10 +64,37 @@ def train_and_evaluate(run: Run, task: Task, protocol: Standard, report: Report)
     data = Data(task, spec=run.cell.task, seed=run.seed, device=run.device)
     model = build_model(run.cell, task, protocol, seed=run.seed).to(run.device)
     curve = train(model, data, protocol, lambda step, loss, accuracy: report(step, protocol.steps, loss, accuracy))
-    test_accuracy, test_loss = evaluate(model, data.evaluation("test", protocol.test_samples))
+    test = data.evaluation("test", protocol.test_samples)
+    test_accuracy, test_loss = evaluate(model, test)
     if not math.isfinite(test_loss):  # the last step can break the weights; the argmax of NaN is a class all the same
         raise Diverged(protocol.steps, test_loss)
-    return outcome_of(model, curve, task, protocol, test_accuracy=test_accuracy, test_loss=test_loss)
+    outcome = outcome_of(model, curve, task, protocol, test_accuracy=test_accuracy, test_loss=test_loss)
+    return outcome | looked_at(model, run, task, protocol, test)
+
+
+def looked_at(model: StandardModel, run: Run, task: Task, protocol: Standard, test: Evaluation) -> dict[str, Any]:
+    """What the record holds of the trained model beside its scores."""
+    tokens, _, mask = next(iter(test))
+    return {
+        "decay_quantiles": decay_quantiles(model, tokens, mask),
+        "transfer": transfer(model, run, task, protocol, test),
+        "test_samples": test.count,
+    }
+
+
+def transfer(
+    model: StandardModel, run: Run, task: Task, protocol: Standard, test: Evaluation
+) -> dict[str, float] | None:
+    """Test accuracy of the trained model along each of the protocol's other scans, by their canonical texts."""
+    if not protocol.transfer:
+        return None
+    found: dict[str, float] = {}
+    for text in protocol.transfer:
+        name, _, scan = scan_from(text)
+        model.follow(routing_of(scan, task.grid, subject=f"scan {name}"))
+        found[name] = evaluate(model, test)[0]
+    model.follow(routing_of(scan_of(run.cell), task.grid, subject=f"scan {run.cell.scan}"))
+    return found
 
 
 def outcome_of(
@@ -81,7 +111,6 @@ def outcome_of(
         "steps": protocol.steps,
         "curve_area": curve.area,
         "curve": {"step": curve.steps, "validation_accuracy": curve.accuracy, "train_loss": curve.train_loss},
-        "test_samples": protocol.test_samples,
         "learning_rate": protocol.learning_rate,
         "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
         "kernel": model.kernel,

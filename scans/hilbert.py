@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from itertools import chain
+from typing import Annotated
 
 import numpy as np
 
 from harness.contracts import Scan
-from harness.registry import scans
+from harness.registry import Range, scans
 
 from ._fits import side_level
 from ._gilbert import walk
@@ -31,6 +32,13 @@ def moore_order(height: int, width: int) -> np.ndarray:
     return np.fromiter(chain.from_iterable(chain(*runs)), dtype=np.int64, count=height * width)
 
 
+def shifted_order(height: int, width: int, shift: int) -> np.ndarray:
+    """int64 [cells]: the curve of a grid with `shift` more rows above and columns to the left, without those."""
+    row, column = np.divmod(hilbert_order(height + shift, width + shift), width + shift)
+    inside = (row >= shift) & (column >= shift)
+    return (row[inside] - shift) * width + column[inside] - shift
+
+
 @scans.register("hilbert", version=1)
 def hilbert() -> Scan:
     """Hilbert's curve; its generalization on rectangles that are no square of side 2^k.
@@ -42,6 +50,20 @@ def hilbert() -> Scan:
     Source: D. Hilbert, Mathematische Annalen 38 (1891); J. Cerveny, github.com/jakubcerveny/gilbert (2018).
     """
     return Scan(orders=(hilbert_order,))
+
+
+@scans.register("hilbert-shifted", version=1)
+def hilbert_shifted(shift: Annotated[int, Range(1, 4096)] = 1) -> Scan:
+    """Hilbert's curve moved by some cells: neighbours that the curve parts elsewhere stay together.
+
+    It is the curve of a grid with `shift` more rows above and columns to the left, restricted to the grid. Where the
+    curve leaves the grid it comes back a few cells on; a cyclic shift would jump from side to side. The construction
+    is ours. On a 2 x 3 grid: 0 3 4 5 2 1.
+
+    Args:
+        shift: rows and columns.
+    """
+    return Scan(orders=(lambda height, width: shifted_order(height, width, shift),))
 
 
 @scans.register("moore", version=1)

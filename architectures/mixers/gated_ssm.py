@@ -65,6 +65,10 @@ class _SimplifiedSSM(Mixer):
         """u, whose sigmoid is the gate at each step."""
         raise NotImplementedError
 
+    def decays(self, x: Float[Tensor, "batch length width"]) -> Float[Tensor, "#batch length"]:
+        """1 - sigmoid(u), the first factor under the product of Eq. 5."""
+        return torch.sigmoid(-self.gate_input(x))
+
     def fixed_scores(self, x: Float[Tensor, "batch length width"]) -> Float[Tensor, "batch length length"] | None:
         assert self.scores_are_fixed
         if self.W_B is None or self.W_C is None:

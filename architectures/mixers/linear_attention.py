@@ -134,6 +134,11 @@ class GatedLinearAttention(Mixer):
     def gate_directions(self) -> Float[Tensor, "rows width"]:
         return self.gate_up.weight @ self.gate_down.weight
 
+    def decays(self, x: Float[Tensor, "batch length width"]) -> Float[Tensor, "batch length heads channels"]:
+        """alpha_t of every channel of a key."""
+        alpha = torch.sigmoid(self._gate_input(x)) ** (1 / TEMPERATURE)
+        return rearrange(alpha, "batch heads length channels -> batch length heads channels")
+
     def _gate_input(self, x: Tensor) -> Tensor:
         """What alpha is the sigmoid of, [batch, heads, length, channels of a key]."""
         return split_heads(self.gate_up(self.gate_down(x)), self.heads)

@@ -65,6 +65,15 @@ class Mamba(Mixer):
         channels, rank = block.dt_proj.out_features, block.dt_proj.in_features
         return block.dt_proj.weight @ block.x_proj.weight[:rank] @ block.in_proj.weight[:channels]
 
+    def decays(self, x: Float[Tensor, "batch length width"]) -> Float[Tensor, "batch length channels state"]:
+        """exp(Delta_t A) of every channel and state."""
+        block = self.block
+        inputs = block.in_proj(x).transpose(1, 2).chunk(2, dim=1)[0]
+        inputs = torch.nn.functional.silu(block.conv1d(inputs)[..., : x.shape[1]])
+        rates = block.x_proj(inputs.transpose(1, 2))[..., : block.dt_proj.in_features]
+        step_size = torch.nn.functional.softplus(block.dt_proj(rates))
+        return torch.exp(-step_size[..., None] * torch.exp(block.A_log))
+
     @property
     def kernel(self) -> str:
         return torch_kernel(self.path) if self.package is None else f"mamba-ssm {self.package.version}/{self.path}"

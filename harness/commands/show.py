@@ -92,6 +92,9 @@ def _show_scan(options: argparse.Namespace) -> int:
             "version": version,
             "grid": list(grid),
             "merge": scan.merge,
+            "per_layer": scan.per_layer,
+            "direction_embedding": scan.direction_embedding,
+            "segments": list(scan.segment_lengths(grid)),
             "own_parameters": scan.own_parameters,
             "routes": routes.tolist(),
             "figures": figures,
@@ -101,8 +104,7 @@ def _show_scan(options: argparse.Namespace) -> int:
     for spec in parse_scan(options.spec):
         print(scans.get(spec.name).description + "\n")
     columns = shutil.get_terminal_size().columns
-    print(f"{canonical} on {grid[0]} x {grid[1]} cells, version {version}; {len(routes)} route(s), merged by", end=" ")
-    print(f"{scan.merge}, {'own parameters each' if scan.own_parameters else 'shared parameters'}")
+    print(f"{canonical} on {grid[0]} x {grid[1]} cells, version {version}; {_scheme(scan, routes, grid)}")
     for number, route in enumerate(routes):
         print(f"\nroute {number}, ● to ■ (or the step at which a cell is visited)")
         print(textwrap.indent(draw_text(route, grid, columns=columns - 2), "  "))
@@ -115,6 +117,19 @@ def _show_scan(options: argparse.Namespace) -> int:
     if options.output:
         print(f"\ndrawn to {options.output}")
     return 0
+
+
+def _scheme(scan, routes, grid) -> str:
+    """How the routes are used, in words."""
+    if scan.per_layer:
+        return f"{len(routes)} routes, one a layer in turn"
+    segments = scan.segment_lengths(grid)
+    cut = f", cut into {len(segments)} sequences of their own" if len(segments) > 1 else ""
+    if len(routes) == 1:
+        return f"1 route{cut}"
+    parameters = "own parameters each" if scan.own_parameters else "shared parameters"
+    direction = ", told their direction" if scan.direction_embedding else ""
+    return f"{len(routes)} routes, merged by {scan.merge}, {parameters}{direction}{cut}"
 
 
 LABELS = {
@@ -143,8 +158,8 @@ def _task_facts(task, output: str | None) -> dict[str, object]:
 
     from harness.ceilings import ceilings
 
-    samples = task.sample("train", 16, 0)
-    batch = samples.batch(np.arange(16))
+    samples = task.sample("train", 8 * task.classes, 0)
+    batch = samples.batch(np.arange(1))
     found = ceilings(task)
     facts: dict[str, object] = {
         "grid": list(task.grid),
@@ -172,20 +187,28 @@ def _task_facts(task, output: str | None) -> dict[str, object]:
 
 
 def _draw_examples(samples, task, output: str) -> None:
-    """Four samples of either class; the cells of class pattern 0 are framed orange, those of 1 blue."""
+    """A line of four samples for each of the first five classes; cells of class pattern 0 framed orange, of 1 blue."""
     import numpy as np
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
 
-    figure = Figure(figsize=(8, 4.4), dpi=150, layout="constrained")
+    classes = min(task.classes, 5)
+    figure = Figure(figsize=(8, 2.2 * classes), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     height, width = task.grid
-    for target, line in enumerate(figure.subplots(2, 4)):
-        for axis, index in zip(line, np.flatnonzero(samples.target == target)[:4], strict=False):
+    for target, line in enumerate(figure.subplots(classes, 4)):
+        found = np.flatnonzero(samples.target == target)[:4]
+        for axis in line[len(found) :]:
+            axis.set_axis_off()
+        for axis, index in zip(line, found, strict=False):
             extent = (0, width, height, 0)  # a cell is one unit, whatever is drawn in it
             if hasattr(samples, "images"):
-                picture = np.moveaxis(samples.images(np.array([index]))[0], 0, -1)[..., 0]
+                picture = np.moveaxis(samples.images(np.array([index]))[0], 0, -1)
+                if picture.shape[-1] == 3:
+                    picture = (picture - picture.min()) / max(np.ptp(picture), 1e-6)
+                else:
+                    picture = picture[..., 0]
             else:
                 picture = samples.batch(np.array([index])).tokens[0].T
             axis.imshow(picture, cmap="gray", extent=extent, aspect="auto" if height == 1 else "equal")

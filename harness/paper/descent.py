@@ -43,7 +43,7 @@ class Descent(ABC):
 
 def descent_for(model: PaperModel) -> Descent:
     """The fused gradient for one simplified SSM with scores that stay what they are, autograd for everything else."""
-    if len(model.mixers) == 1 and len(model.mixers[0].routes) == 1 and model.first_mixer.scores_are_fixed:  # type: ignore[index, union-attr, arg-type]
+    if len(model.mixers) == 1 and model.routing.is_plain and model.first_mixer.scores_are_fixed:
         return FusedDescent(model)
     return AutogradDescent(model)
 

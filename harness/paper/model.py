@@ -6,13 +6,13 @@ import math
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from harness.contracts import Grid, Merge
 from harness.mixer import Mixer
-from harness.model import RoutedMixer
+from harness.model import routed_mixer
+from harness.routed import Routing
 
 
 class PaperModel(nn.Module):
@@ -23,7 +23,7 @@ class PaperModel(nn.Module):
     Args:
         features: width of a token (d), and of the mixers. depth: mixers one after the other; with several, each is
             added to its input and sees it at root mean square 1, as in mamba-ssm's own stacks.
-        make_mixer: (layer, route) -> a mixer. routes, grid, merge, own_parameters: as in the standard frame.
+        make_mixer: (layer, route) -> a mixer. routing: what the mixers follow.
         generator: W_O, and v where its signs are drawn, come from it.
     """
 
@@ -38,10 +38,7 @@ class PaperModel(nn.Module):
         signs: str,
         init_scale: float,
         make_mixer: Callable[[int, int], Mixer],
-        routes: Int[Tensor, "routes cells"],
-        grid: Grid,
-        merge: Merge,
-        own_parameters: bool,
+        routing: Routing,
         generator: torch.Generator,
     ):
         super().__init__()
@@ -49,10 +46,8 @@ class PaperModel(nn.Module):
         drawn = torch.randint(0, 2, (hidden,), generator=generator)
         positive = drawn == 1 if signs == "random" else torch.arange(hidden) < hidden // 2
         self.register_buffer("signs", torch.where(positive, 1.0, -1.0) / math.sqrt(hidden))
-        kinds = len(routes) if own_parameters else 1
-        self.mixers = nn.ModuleList(
-            RoutedMixer([make_mixer(layer, k) for k in range(kinds)], routes, grid, merge) for layer in range(depth)
-        )
+        self.routing = routing
+        self.mixers = nn.ModuleList(routed_mixer(layer, make_mixer, routing, features) for layer in range(depth))
         # Walking through all modules for them takes a quarter of a small step's time.
         self.mixer_parameters = tuple(self.mixers.parameters())
 

@@ -25,6 +25,7 @@ class Standard:
     test_samples: int
     evaluate_every: int
     threshold: float
+    transfer: tuple[str, ...]
 
     timed = True
     tuning_factors = (1 / 3, 1.0, 10 / 3)
@@ -61,6 +62,7 @@ def standard(
     test_samples: Annotated[int, Range(2, 1_000_000)] = 2048,
     evaluate_every: Annotated[int, Range(1, 1_000_000)] = 25,
     threshold: Annotated[float, Range(0.01, 1.0)] = 0.5,
+    transfer: str = "none",
 ) -> Standard:
     """Embed, depth x [norm, mixer, residual, norm, MLP, residual], readout; cross-entropy; AdamW.
 
@@ -70,6 +72,8 @@ def standard(
     drawn once and passed over in a new order each time. Validation accuracy is taken every `evaluate_every` steps.
     `threshold` is the share of the way from chance to 1 that validation accuracy must reach to count as learned.
     readout=mean averages the cells; readout=last takes each route's final step (the mean of them for several routes).
+    transfer: scans, separated by spaces, by which the trained model also reads the test set: what was learned along
+        one order, tried along another. They need as many routes as the cell's own scan.
     """
     return Standard(
         depth=depth,
@@ -87,4 +91,5 @@ def standard(
         test_samples=test_samples,
         evaluate_every=evaluate_every,
         threshold=threshold,
+        transfer=() if transfer == "none" else tuple(transfer.split()),
     )

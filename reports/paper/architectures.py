@@ -69,7 +69,7 @@ EPOCHS = 150
 """Of 50, 100 and 150 the one after which the median of MIXERS stood nearest to accuracy .75: .51 at 75, .54 at 105, .75
 at 150 (matched placement, two trials each at the best of the steps on a tuning seed)."""
 
-LONG = 1500
+LONG = 1000
 """What attention with positions is given to show what it can learn at all."""
 
 LONG_KINDS = ("sinusoidal", "rotary")

@@ -47,7 +47,7 @@ SETTING = (
 )
 
 
-GATE_SETTING = SETTING.replace("eta=1000", "eta=100") + "; the gates after 1,500 epochs, or at convergence"
+GATE_SETTING = SETTING.replace("eta=1000", "eta=100") + "; the gates after 1,000 epochs, or at convergence"
 
 
 def near_points() -> list[Point]:
@@ -78,7 +78,7 @@ GATE_COLUMNS = {
 
 def gate_points() -> list[Point]:
     """Every distance, with a tenth of W_O's step: it and w_D then move on one time scale, as under one eta."""
-    return [locality(near=near, rate=100.0, budget=1500, facts={"near": near}) for near in NEARS]
+    return [locality(near=near, rate=100.0, budget=1000, facts={"near": near}) for near in NEARS]
 
 
 def relevant_gate(results: Results, p: Point) -> list[float]:
@@ -186,7 +186,7 @@ def regime_points() -> list[Point]:
     return [
         locality(rate=rate, step=step, facts={"steps of": f"{name} (used)"})
         if step == BOUNDED
-        else locality(rate=rate, step=step, budget=800, facts={"steps of": name})
+        else locality(rate=rate, step=step, budget=600, facts={"steps of": name})
         for name, (rate, step) in RULES.items()
     ]
 
@@ -215,7 +215,7 @@ def _draw_regime(results: Results, figure: Figure) -> None:
 # Figures 16 to 18.
 
 DIMS = (32, 64, 128)
-SAMPLES = (125, 250, 500, 1000, 2000)
+SAMPLES = (125, 250, 500, 1000)
 
 
 def dim_points() -> list[Point]:

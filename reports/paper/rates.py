@@ -108,8 +108,8 @@ def majority_points() -> list[Point]:
     """One factor at a time around gap .2, L=30, eta=1, d=32; N=400."""
     return [
         *(majority(gap=gap, facts=_facts(gap=gap / 30)) for gap in GAPS),
-        *(majority(length=length, facts=_facts(length=length)) for length in (15, 60)),
-        *(majority(rate=rate, facts=_facts(rate=rate)) for rate in (0.25, 0.5, 2.0)),
+        *(majority(length=length, facts=_facts(length=length)) for length in (15, 45)),
+        *(majority(rate=rate, facts=_facts(rate=rate)) for rate in (0.5, 2.0, 4.0)),
         *(majority(dim=dim, facts=_facts(dim=dim)) for dim in (64, 128)),
     ]
 

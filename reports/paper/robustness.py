@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 GATED = "gated-ssm:train_projections="
-BUDGET = 800
+BUDGET = 500
 
 
 def majority_points() -> list[Point]:

@@ -18,7 +18,7 @@ REPORTED = {5: (0.73, 0.53)}
 def stack(data: str, depth: int) -> Point:
     """So many Mamba blocks on a kind of data."""
     settings = "population=true,samples=100,steps=100,learning_rate=10,mixer_rate=30,mixer_step=0.1,schedule=loss"
-    protocol = f"paper:depth={depth},{settings},evaluate_every=10,test_samples=1000"
+    protocol = f"paper:depth={depth},{settings},evaluate_every=20,test_samples=500"
     return point(TASKS[data], "mamba", protocol, data=data, blocks=depth)
 
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from harness.errors import Unsupported
-from harness.model import Permute
 from harness.registry import scans
+from harness.routed import Permute
 from harness.routing import scan_from
 
 BATCH, WIDTH = 16, 32
