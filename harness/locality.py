@@ -96,7 +96,9 @@ def window_clusters(route: np.ndarray, grid: Grid, size: int) -> float:
     return cells - float(np.sum(inside)) / places
 
 
-def blob_gaps(route: np.ndarray, grid: Grid, size: int, *, half: bool = False) -> np.ndarray:
+def blob_gaps(
+    route: np.ndarray, grid: Grid, size: int, *, half: bool = False, segments: Sequence[int] = ()
+) -> np.ndarray:
     """Distribution of the gaps between successive cells of one blob, in the order in which the route meets them.
 
     A blob is a window of size x size cells (cut to the grid), all of it or, with `half`, a random half of its cells
@@ -104,8 +106,12 @@ def blob_gaps(route: np.ndarray, grid: Grid, size: int, *, half: bool = False) -
     over all halves: of n cells in route order the i-th and the j-th are successive members of a random m of them with
     probability C(n - 1 - (j - i), m - 2) / C(n, m).
 
+    Args:
+        segments: lengths that cut the route into sequences of their own (`Scan.segment_lengths`). Cells of different
+            sequences never meet, however far apart they are.
+
     Returns:
-        float64 [cells]: `shares[g]` is the share of gap g; they sum to 1.
+        float64 [cells]: `shares[g]` is the share of gap g. They sum to 1, less the share of those that never meet.
 
     Raises:
         UserError: the blob would have fewer than two cells.
@@ -117,12 +123,15 @@ def blob_gaps(route: np.ndarray, grid: Grid, size: int, *, half: bool = False) -
     members = max(2, (count + 1) // 2) if half else count
     windows = np.lib.stride_tricks.sliding_window_view(rank_of(route).reshape(grid), shape)
     shares = np.zeros(route.size)
+    sequence = np.repeat(np.arange(len(segments)), segments) if len(segments) > 1 else None
     strip = max(1, RANKS_AT_ONCE // (windows.shape[1] * count))
     for top in range(0, windows.shape[0], strip):
         ranks = np.sort(windows[top : top + strip].reshape(-1, count), axis=1)
         for apart in range(1, count - members + 2):
             weight = comb(count - 1 - apart, members - 2) / comb(count, members) / (members - 1)
             gaps = (ranks[:, apart:] - ranks[:, :-apart]).ravel()
+            if sequence is not None:
+                gaps = gaps[(sequence[ranks[:, apart:]] == sequence[ranks[:, :-apart]]).ravel()]
             shares += weight * np.bincount(gaps, minlength=route.size)
     return shares / (windows.shape[0] * windows.shape[1])
 
@@ -138,7 +147,9 @@ def retention(shares: np.ndarray, decay: float) -> float:
 
 
 def gap_quantile(shares: np.ndarray, quantile: float) -> int:
-    """The smallest gap such that at least the share `quantile` of all gaps is no longer."""
+    """The smallest gap such that at least the share `quantile` of all gaps is no longer; as many as there are cells
+    where too many never meet.
+    """
     # The cumulated shares carry rounding errors; a share that is there is never that small.
     return int(np.searchsorted(np.cumsum(shares), quantile - 1e-9))
 
@@ -150,6 +161,7 @@ def card(
     window: int = 4,
     blob: int = 3,
     decays: Sequence[float] = (0.5, 0.9, 0.99),
+    segments: Sequence[int] = (),
 ) -> dict[str, list[float | None]]:
     """All figures of a scan on a grid, a list with one value a route under each name.
 
@@ -159,6 +171,7 @@ def card(
         window: side of the window of `window_clusters`, in cells.
         blob: side of the blob of `blob_gaps`, in cells.
         decays: the decays of `retention`.
+        segments: where routes are cut, for the blobs alone; the other figures are those of the uncut route.
 
     Returns:
         figures by name; None for `stretch` on a grid of more than `STRETCH_CELLS` cells.
@@ -171,11 +184,18 @@ def card(
     if cells < 2:
         raise UserError(f"a scan card needs a grid of at least two cells, got {grid[0]}x{grid[1]}")
     check_routes(routes, cells, subject="scan card")
-    rows = [_figures(route, grid, window, blob, decays) for route in routes]
+    rows = [_figures(route, grid, window, blob, decays, segments) for route in routes]
     return {name: [row[name] for row in rows] for name in rows[0]}
 
 
-def _figures(route: np.ndarray, grid: Grid, window: int, blob: int, decays: Sequence[float]) -> dict[str, float | None]:
+def trained_retention(shares: np.ndarray, decays: Sequence[float]) -> float:
+    """`retention` averaged over decays that count the same: the quantiles that a record of a trained model holds."""
+    return sum(retention(shares, decay) for decay in decays) / len(decays)
+
+
+def _figures(
+    route: np.ndarray, grid: Grid, window: int, blob: int, decays: Sequence[float], segments: Sequence[int]
+) -> dict[str, float | None]:
     gaps, lengths = neighbour_gaps(route, grid), step_lengths(route, grid)
     figures: dict[str, float | None] = {
         "neighbour_gap_sum": int(gaps.sum()),
@@ -188,7 +208,7 @@ def _figures(route: np.ndarray, grid: Grid, window: int, blob: int, decays: Sequ
         "window_clusters": window_clusters(route, grid, window),
     }
     for name, half in (("dense_blob", False), ("half_blob", True)):
-        shares = blob_gaps(route, grid, blob, half=half)
+        shares = blob_gaps(route, grid, blob, half=half, segments=segments)
         figures[f"{name}_gap_median"] = gap_quantile(shares, 0.5)
         figures[f"{name}_gap_90_percent"] = gap_quantile(shares, 0.9)
         figures |= {f"{name}_retention_{decay:g}": retention(shares, decay) for decay in decays}

@@ -17,9 +17,9 @@ from typing import Any
 import torch
 
 from .memory import available_bytes, is_out_of_memory, limit_memory, peak_bytes
-from .model import Permute
 from .precision import precision
 from .provenance import provenance
+from .routed import Permute
 from .speed_line import Line, Point
 from .timing import NOISY_SPREAD, Phases, spread
 

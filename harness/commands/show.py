@@ -8,6 +8,7 @@ import re
 import shutil
 import textwrap
 
+from harness.cells import short
 from harness.errors import UserError, nearest
 
 
@@ -17,6 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "spec", metavar="NAME", help="a name or spec: hilbert, window:size=2.reversed, locality2d:count=3"
     )
     parser.add_argument("--grid", default="8x8", metavar="HxW", help="grid of a scan's card (default: 8x8)")
+    parser.add_argument(
+        "--store", metavar="FILE", help="also what the decays of the models trained in a store keep under this scan"
+    )
     parser.add_argument("-o", "--output", metavar="FILE.png", help="a scan's route or a task's example as a PNG")
     parser.add_argument("--plugin", action="append", default=[], metavar="MODULE", help="a module or a .py file")
     parser.add_argument("--format", choices=("table", "json"), default="table")
@@ -82,7 +86,9 @@ def _show_scan(options: argparse.Namespace) -> int:
         routes = check_routes(scan.routes(grid), grid[0] * grid[1], subject=f"scan {canonical}")
     except Unsupported as error:
         raise UserError(f"scan {canonical} does not fit a grid of {options.grid}: {error}") from error
-    figures = card(routes, grid) if grid[0] * grid[1] > 1 else {}
+    segments = scan.segment_lengths(grid)
+    figures = card(routes, grid, segments=segments) if grid[0] * grid[1] > 1 else {}
+    figures |= _trained_figures(options.store, routes, grid, segments) if options.store and figures else {}
     if options.output:
         draw_png(routes, grid, options.output, title=f"{canonical} on {grid[0]} x {grid[1]}")
     if options.format == "json":
@@ -105,6 +111,7 @@ def _show_scan(options: argparse.Namespace) -> int:
         print(scans.get(spec.name).description + "\n")
     columns = shutil.get_terminal_size().columns
     print(f"{canonical} on {grid[0]} x {grid[1]} cells, version {version}; {_scheme(scan, routes, grid)}")
+    print(f"every route visits each of the {grid[0] * grid[1]:,} cells once, and its rank inverts it: checked")
     for number, route in enumerate(routes):
         print(f"\nroute {number}, ● to ■ (or the step at which a cell is visited)")
         print(textwrap.indent(draw_text(route, grid, columns=columns - 2), "  "))
@@ -113,7 +120,7 @@ def _show_scan(options: argparse.Namespace) -> int:
         cells = (
             "-" if value is None else f"{value:,.4g}" if isinstance(value, float) else f"{value:,}" for value in values
         )
-        print(f"  {LABELS.get(figure, figure.replace('_', ' ')):<62}" + "".join(f"{cell:>10}" for cell in cells))
+        print(f"  {LABELS.get(figure, figure.replace('_', ' ')):<62}" + "".join(f"  {cell:>10}" for cell in cells))
     if options.output:
         print(f"\ndrawn to {options.output}")
     return 0
@@ -130,6 +137,26 @@ def _scheme(scan, routes, grid) -> str:
     parameters = "own parameters each" if scan.own_parameters else "shared parameters"
     direction = ", told their direction" if scan.direction_embedding else ""
     return f"{len(routes)} routes, merged by {scan.merge}, {parameters}{direction}{cut}"
+
+
+def _trained_figures(path, routes, grid, segments) -> dict[str, list[float]]:
+    """For every architecture of a store, what the decays of its trained models keep of a dense and a half blob."""
+    from harness.locality import blob_gaps, trained_retention
+    from harness.store import Store
+
+    with Store(path, read_only=True) as store:
+        records = [record for record in store.records() if record.get("decay_quantiles")]
+    if not records:
+        raise UserError(f"show: {path} holds no trained decays (gated and state space models leave them)")
+    found: dict[str, list[float]] = {}
+    for architecture in dict.fromkeys(record["architecture"] for record in records):
+        decays = [d for r in records if r["architecture"] == architecture for d in r["decay_quantiles"]]
+        for name, half in (("dense", False), ("half-filled", True)):
+            label = f"{name} 3 x 3 blob: mean of a^gap, a as {short('architecture', architecture)} trained it"
+            found[label] = [
+                trained_retention(blob_gaps(route, grid, 3, half=half, segments=segments), decays) for route in routes
+            ]
+    return found
 
 
 LABELS = {

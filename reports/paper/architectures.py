@@ -185,46 +185,52 @@ def _table(results: Results) -> Table:
     return rows
 
 
+FAMILIES = {
+    "recurrences": (
+        "gated SSM", "ungated SSM", "gated SSM, projections trained", "Mamba", "gated linear attention", "LSTM", "GRU",
+    ),
+    "local attention": tuple(name for name in MIXERS if name.startswith("local")),
+    "global attention": (*(name for name in MIXERS if name.startswith("global")), "mean pool"),
+}  # fmt: skip
+"""What shares a panel."""
+
+
 def _draw(results: Results, figure: Figure) -> None:
-    """Test accuracy over epochs: a panel a placement, and one for the long runs."""
-    figure.set_size_inches(11, 5)
-    panels: Sequence[Axes] = figure.subplots(1, 3, sharey=True)
-    titles = [f"placement={placement}, steps tuned" for placement in PLACEMENTS] + ["matched, attention for longer"]
-    families = [_short_points(placement) for placement in PLACEMENTS] + [_long_points()]
-    for axis, title, family in zip(panels, titles, families, strict=True):
-        known = results.known(family)
-        for p in known:
-            _draw_course(axis, results, p)
-        for ceiling in {results.done(p)[0]["position_marginal_ceiling"] for p in known}:
-            axis.axhline(ceiling, color="#666666", linewidth=0.8, linestyle=":")
-        axis.set_title(title, fontsize=9)
-        axis.set_xlabel("epoch")
-        axis.grid(alpha=0.25)
-    panels[0].set_ylim(0, 1.03)  # intervals of few trials reach far beyond what an accuracy can be
-    panels[0].set_ylabel("test accuracy (dotted: position alone)")
-    lines, names = panels[1].get_legend_handles_labels()
-    figure.legend(lines, names, loc="outside lower center", ncols=4, fontsize=7, frameon=False)
+    """Test accuracy over epochs: a row a placement, a column a family; the long runs stand last."""
+    figure.set_size_inches(12, 6.2)
+    panels: np.ndarray = figure.subplots(len(PLACEMENTS), len(FAMILIES) + 1, sharey=True)
+    for row, placement in zip(panels, PLACEMENTS, strict=True):
+        for axis, (family, names) in zip(row, FAMILIES.items(), strict=False):
+            points = [p for p in _short_points(placement) if p.get("mixer") in names]
+            _draw_family(axis, results, points, f"placement={placement}: {family}")
+        row[0].set_ylabel("test accuracy (dotted: position alone)")
+    panels[0, -1].set_visible(False)
+    _draw_family(panels[1, -1], results, _long_points(), f"placement=matched: {LONG} epochs, steps not tuned")
+    panels[0, 0].set_ylim(0.3, 1.03)  # intervals of few trials reach far beyond what an accuracy can be
 
 
-def _draw_course(axis: Axes, results: Results, p: Point) -> None:
-    """Mean over trials, bars of the 95% interval at every fourth evaluation; an ended trial keeps its accuracy."""
-    place = list(MIXERS).index(p.get("mixer"))
+def _draw_family(axis: Axes, results: Results, points: Sequence[Point], title: str) -> None:
+    known = results.known(points)
+    for place, p in enumerate(known):
+        _draw_course(axis, results, p, COLOURS[place % len(COLOURS)])
+    for ceiling in {results.done(p)[0]["position_marginal_ceiling"] for p in known}:
+        axis.axhline(ceiling, color="#666666", linewidth=0.8, linestyle=":")
+    axis.set_title(title, fontsize=8)
+    axis.set_xlabel("epoch")
+    axis.grid(alpha=0.25)
+    if known:
+        axis.legend(fontsize=6.5, frameon=False, loc="upper left")
+
+
+def _draw_course(axis: Axes, results: Results, p: Point, colour: str) -> None:
+    """Mean over trials in its 95% interval; an ended trial keeps its accuracy."""
     curves = [record["curve"] for record in results.done(p)]
     steps = max((curve["step"] for curve in curves), key=lambda steps: steps[-1])
     values = np.array([np.interp(steps, curve["step"], curve["test_accuracy"]) for curve in curves])
     halves = [half if math.isfinite(half := mean_interval(list(column)).half) else 0.0 for column in values.T]
-    axis.errorbar(
-        steps,
-        values.mean(0),
-        yerr=halves,
-        errorevery=(place % 4, 4),
-        capsize=1.5,
-        linewidth=1.3,
-        elinewidth=0.6,
-        color=COLOURS[place % len(COLOURS)],
-        linestyle="-" if place < len(COLOURS) else "--",
-        label=p.get("mixer"),
-    )
+    mean = values.mean(0)
+    axis.fill_between(steps, mean - halves, mean + halves, color=colour, alpha=0.12, linewidth=0)
+    axis.plot(steps, mean, color=colour, linewidth=1.4, label=p.get("mixer"))
 
 
 EXPERIMENTS = [

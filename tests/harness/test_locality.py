@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 
 from harness import locality
 from harness.errors import UserError
-from harness.locality import blob_gaps, card, gap_quantile, is_jump, neighbour_gaps, retention, stretch, window_clusters
+from harness.locality import (
+    blob_gaps,
+    card,
+    gap_quantile,
+    is_jump,
+    neighbour_gaps,
+    retention,
+    stretch,
+    trained_retention,
+    window_clusters,
+)
 from harness.routing import rank_of, scan_from
 
 
@@ -120,3 +130,26 @@ def test_a_card_of_one_cell_or_of_no_permutation_is_refused():
         card(np.array([[0, 1, 2, 2]]), (2, 2))
     with pytest.raises(UserError, match="at least two cells, got size 1"):
         blob_gaps(np.arange(4), (2, 2), 1)
+
+
+@given(routes_on_grids(), st.integers(1, 3), st.booleans(), st.data())
+@settings(max_examples=30)
+def test_cells_of_different_sequences_never_meet(case, size, half, data):
+    route, grid = case
+    size = max(size, 2)
+    cut = data.draw(st.integers(1, route.size - 1))
+    whole = blob_gaps(route, grid, size, half=half)
+    apart = blob_gaps(route, grid, size, half=half, segments=(cut, route.size - cut))
+    assert (apart <= whole + 1e-12).all()
+    lost = Counter()
+    for ranks in places_of(route, grid, size):
+        for a, b in zip(ranks, ranks[1:], strict=False):
+            lost[(a < cut) != (b < cut)] += 1
+    if not half:
+        assert apart.sum() == pytest.approx(lost[False] / (lost[False] + lost[True]))
+    assert retention(apart, 1.0) == pytest.approx(apart.sum())
+
+
+def test_trained_decays_count_the_same():
+    shares = np.array([0, 0.5, 0.5])
+    assert trained_retention(shares, [0.5, 1.0]) == pytest.approx((0.375 + 1) / 2)
