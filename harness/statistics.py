@@ -28,24 +28,41 @@ class Interval:
         return (self.high - self.low) / 2
 
 
-def mean_interval(values: Sequence[float], level: float = 0.95) -> Interval:
-    """Mean with a t interval. A percentile bootstrap would cover far less at the usual number of seeds."""
+def mean_interval(values: Sequence[float], level: float = 0.95, *, resampled: float = 0.0) -> Interval:
+    """Mean with a t interval. A percentile bootstrap would cover far less at the usual number of seeds.
+
+    Args:
+        values: one score a seed.
+        level: the coverage that is wanted.
+        resampled: test samples over training samples where every seed is another split of the same data: the splits
+            share training samples, and the variance of the mean is then var * (1/n + resampled), not var / n; 0 where
+            every seed draws data of its own.
+
+    Source: C. Nadeau and Y. Bengio, "Inference for the generalization error", Machine Learning 52 (2003), the
+    corrected resampled t test.
+    """
     n = len(values)
     if n == 0:
         return Interval(mean=math.nan, low=math.nan, high=math.nan, n=0)
     mean = float(np.mean(values))
     if n == 1:
         return Interval(mean=mean, low=math.nan, high=math.nan, n=1)
-    half = float(stats.t.ppf((1 + level) / 2, n - 1) * np.std(values, ddof=1) / math.sqrt(n))
+    half = float(stats.t.ppf((1 + level) / 2, n - 1) * np.std(values, ddof=1) * _error_scale(n, resampled))
     return Interval(mean=mean, low=mean - half, high=mean + half, n=n)
+
+
+def _error_scale(n: int, resampled: float) -> float:
+    """Standard error of the mean over standard deviation of the values."""
+    return math.sqrt(1 / n + resampled)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
     """Two cells, paired seed by seed: effect (second minus first), test and verdict.
 
-    p: two-sided sign-flip permutation p. corrected: after Holm over its family. smallest: the least p attainable at
-    this n. detectable: the effect that a paired t test would find with power 0.8 at the corrected level.
+    p: two-sided sign-flip permutation p, or that of Nadeau and Bengio's t test where splits share training samples.
+    corrected: after Holm over its family. smallest: the least p attainable at this n. detectable: the effect that a
+    paired t test would find with power 0.8 at the corrected level. resampled: as for `mean_interval`.
     """
 
     effect: Interval
@@ -55,6 +72,7 @@ class Comparison:
     detectable: float
     level: float = 0.05
     undecidable: bool = False
+    resampled: float = 0.0
 
     @property
     def verdict(self) -> str:
@@ -88,6 +106,17 @@ def sign_flip_p(differences: Sequence[float]) -> float:
     return float((as_large.sum() + extra) / (len(signs) + extra))
 
 
+def resampled_t_p(differences: Sequence[float], resampled: float) -> float:
+    """Two-sided p of the corrected resampled t test on the mean difference; see `mean_interval`."""
+    n = len(differences)
+    if n < 2:
+        return 1.0 if n else math.nan
+    mean, error = float(np.mean(differences)), float(np.std(differences, ddof=1)) * _error_scale(n, resampled)
+    if error == 0:
+        return 1.0 if mean == 0 else 0.0
+    return float(2 * stats.t.sf(abs(mean) / error, n - 1))
+
+
 def smallest_p(n: int) -> float:
     """The least two-sided p that the sign-flip test can reach with n pairs."""
     return 2.0**-n * 2 if n <= EXACT_SIGN_FLIPS else 1 / (2**16 + 1)
@@ -104,11 +133,12 @@ def holm(p: Sequence[float]) -> list[float]:
     return corrected.tolist()
 
 
-def detectable_effect(deviation: float, n: int, level: float, power: float = 0.8) -> float:
+def detectable_effect(deviation: float, n: int, level: float, power: float = 0.8, *, resampled: float = 0.0) -> float:
     """The smallest true mean difference that a two-sided paired t test finds with the given power.
 
     Args:
-        deviation: standard deviation of the differences. n: pairs. level: the (corrected) level.
+        deviation: standard deviation of the differences. n: pairs. level: the (corrected) level. resampled: as for
+            `mean_interval`.
     """
     if n < 2:
         return math.inf
@@ -120,23 +150,34 @@ def detectable_effect(deviation: float, n: int, level: float, power: float = 0.8
         middle = (low + high) / 2
         found = stats.nct.sf(critical, n - 1, middle) + stats.nct.cdf(-critical, n - 1, middle)
         low, high = (middle, high) if found < power else (low, middle)
-    return float(high * deviation / math.sqrt(n))
+    return float(high * deviation * _error_scale(n, resampled))
 
 
-def compare(first: Sequence[float], second: Sequence[float], *, level: float = 0.05) -> Comparison:
-    """Compare two cells' scores, paired by position; uncorrected until `correct` has seen its family."""
+def compare(
+    first: Sequence[float], second: Sequence[float], *, level: float = 0.05, resampled: float = 0.0
+) -> Comparison:
+    """Compare two cells' scores, paired by position; uncorrected until `correct` has seen its family.
+
+    Args:
+        first: a score a seed. second: the other cell's, in the same order of seeds. level: of the verdict.
+        resampled: as for `mean_interval`. Where it is not 0 the differences are no independent draws, which flipping
+            signs supposes: the test is then Nadeau and Bengio's.
+    """
     assert len(first) == len(second)
-    differences = np.asarray(second, dtype=np.float64) - np.asarray(first, dtype=np.float64)
-    p = sign_flip_p(differences.tolist())
-    deviation = float(np.std(differences, ddof=1)) if len(differences) > 1 else math.nan
+    differences = (np.asarray(second, dtype=np.float64) - np.asarray(first, dtype=np.float64)).tolist()
+    n = len(differences)
+    p = resampled_t_p(differences, resampled) if resampled else sign_flip_p(differences)
+    smallest = smallest_p(n) if n < 2 or not resampled else 0.0
+    deviation = float(np.std(differences, ddof=1)) if n > 1 else math.nan
     return Comparison(
-        effect=mean_interval(differences.tolist()),
+        effect=mean_interval(differences, resampled=resampled),
         p=p,
         corrected=p,
-        smallest=smallest_p(len(differences)),
-        detectable=detectable_effect(deviation, len(differences), level),
+        smallest=smallest,
+        detectable=detectable_effect(deviation, n, level, resampled=resampled),
         level=level,
-        undecidable=smallest_p(len(differences)) > level,
+        undecidable=smallest > level,
+        resampled=resampled,
     )
 
 
@@ -151,14 +192,15 @@ def correct(family: Sequence[Comparison]) -> list[Comparison]:
     corrected = holm([comparison.p for comparison in family])
     result = []
     for comparison, p in zip(family, corrected, strict=True):
-        n = comparison.effect.n
-        deviation = comparison.effect.half * math.sqrt(n) / float(stats.t.ppf(0.975, n - 1)) if n > 1 else math.nan
+        n, resampled = comparison.effect.n, comparison.resampled
+        scale = float(stats.t.ppf(0.975, n - 1)) * _error_scale(n, resampled) if n > 1 else math.nan
+        level = comparison.level / size
         result.append(
             replace(
                 comparison,
                 corrected=p,
                 undecidable=p > comparison.level and comparison.smallest * size > comparison.level,
-                detectable=detectable_effect(deviation, n, comparison.level / size),
+                detectable=detectable_effect(comparison.effect.half / scale, n, level, resampled=resampled),
             )
         )
     return result

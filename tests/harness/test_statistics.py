@@ -10,6 +10,7 @@ from harness.statistics import (
     detectable_effect,
     holm,
     mean_interval,
+    resampled_t_p,
     sign_flip_p,
     smallest_p,
 )
@@ -86,3 +87,48 @@ def test_a_clear_difference_and_none_are_told_apart():
 def test_scores_are_paired_by_position():
     a = [0.1, 0.5, 0.9, 0.3, 0.7, 0.2, 0.8, 0.4]
     assert compare(a, [x + 0.05 for x in a]).effect.half == pytest.approx(0, abs=1e-12)
+
+
+def test_splits_of_one_data_set_widen_the_interval_as_nadeau_and_bengio_have_it():
+    values, ratio = [0.81, 0.84, 0.79, 0.9, 0.86, 0.83], 0.25
+    n, variance = len(values), np.var(values, ddof=1)
+    interval = mean_interval(values, resampled=ratio)
+    assert interval.half == pytest.approx(stats.t.ppf(0.975, n - 1) * math.sqrt((1 / n + ratio) * variance))
+    assert interval.mean == pytest.approx(np.mean(values))
+
+
+def test_the_corrected_t_test_is_the_plain_one_without_overlap_and_the_published_formula_with_it():
+    d = np.random.default_rng(5).normal(0.4, 1.0, size=10)
+    assert resampled_t_p(d.tolist(), 0.0) == pytest.approx(stats.ttest_1samp(d, 0).pvalue)
+    t = d.mean() / math.sqrt((1 / 10 + 1 / 9) * d.var(ddof=1))
+    assert resampled_t_p(d.tolist(), 1 / 9) == pytest.approx(2 * stats.t.sf(abs(t), 9))
+
+
+@pytest.mark.parametrize(("values", "p"), [([0.0, 0.0], 1.0), ([0.1, 0.1], 0.0), ([0.3], 1.0)])
+def test_the_corrected_t_test_of_constant_differences_is_decided_without_dividing_by_zero(values, p):
+    assert resampled_t_p(values, 0.2) == p
+
+
+def test_the_corrected_test_keeps_its_level_over_splits_that_share_training_data():
+    """Scores of k folds whose mean carries a common error of variance `ratio` times their own spread."""
+    draw, ratio, n, found = np.random.default_rng(6), 0.25, 10, {0.0: 0, 0.25: 0}
+    for _ in range(2000):
+        d = draw.normal(0, 1, size=n) + draw.normal(0, math.sqrt(ratio))
+        for assumed in found:
+            found[assumed] += resampled_t_p(d.tolist(), assumed) <= 0.05
+    assert found[ratio] / 2000 == pytest.approx(0.05, abs=0.015)
+    assert found[0.0] / 2000 > 0.2  # what is seen without the correction
+
+
+def test_a_comparison_of_resampled_scores_carries_the_correction_throughout():
+    first = [0.5, 0.52, 0.48, 0.51, 0.5]
+    second = [0.6, 0.64, 0.55, 0.63, 0.58]
+    plain, resampled = compare(first, second), compare(first, second, resampled=0.25)
+    wider = math.sqrt((1 / 5 + 0.25) / (1 / 5))
+    assert resampled.effect.half == pytest.approx(wider * plain.effect.half)
+    assert resampled.detectable == pytest.approx(wider * plain.detectable)
+    assert plain.verdict.startswith("undecidable")  # five seeds cannot by sign flips
+    assert resampled.verdict.startswith("difference")
+    (corrected,) = correct([resampled])
+    assert corrected.detectable == pytest.approx(resampled.detectable)
+    assert corrected.resampled == 0.25
