@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from .errors import UserError
+from .errors import Unsupported, UserError
 
 COMMANDS = {
     "run": "run cells of task x architecture x scan and print one table",
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = make_parser().parse_args(arguments)
         return importlib.import_module(f"harness.commands.{options.command}").main(options)
-    except UserError as error:
+    except (UserError, Unsupported) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import itertools
@@ -11,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from .ceilings import Ceilings, ceilings
 from .contracts import Scan, Task
-from .errors import UserError
+from .errors import Unsupported, UserError
 from .protocols.paper import Paper
 from .protocols.standard import Standard
 from .registry import Registry, architectures, protocols, scans, tasks
@@ -52,13 +53,14 @@ class Cell:
         }
 
     def check(self) -> None:
-        """Make the light parts once.
+        """Make the light parts once; what cannot run here is its record's to say.
 
         Raises:
             UserError: parameters that do not go together.
         """
         for make in (task_of, scan_of, protocol_of):
-            make(self)
+            with contextlib.suppress(Unsupported):
+                make(self)
 
     def with_learning_rate(self, rate: float) -> Cell:
         """The same cell at another learning rate."""

@@ -93,6 +93,8 @@ class Parameter:
     def describe(self) -> str:
         """`name=default (rule)`, for lists and cards."""
         rule = "|".join(self.choices) if self.choices else f"{self.type.__name__}{self._where}"
+        if self.default == "":
+            return f"{self.name}=... ({rule}, to be given)"
         return f"{self.name}={self.format(self.default)} ({rule})"
 
 

@@ -72,10 +72,9 @@ class Entry:
         }
 
     def canonical(self, values: dict[str, Value]) -> Spec:
-        """The spec with every default filled in: what is hashed."""
-        return Spec(
-            name=self.name, parameters={name: self.parameters[name].format(value) for name, value in values.items()}
-        )
+        """The spec with all defaults filled in: what is hashed. An empty text says "not given" and is left out."""
+        texts = {name: self.parameters[name].format(value) for name, value in values.items()}
+        return Spec(name=self.name, parameters={name: text for name, text in texts.items() if text})
 
     def create(self, values: dict[str, Value], **supplied: Any) -> Any:
         """Call the factory with its parameters and those supplied arguments that it asks for."""

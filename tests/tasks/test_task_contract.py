@@ -10,12 +10,8 @@ SPLITS = ("train", "validation", "test")
 entries = pytest.mark.parametrize("entry", list(tasks), ids=lambda entry: entry.name)
 
 
-def default(entry):
-    return entry.create(entry.resolve({}))
-
-
 @entries
-def test_a_batch_has_the_declared_shapes_and_types(entry):
+def test_a_batch_has_the_declared_shapes_and_types(entry, default):
     task = default(entry)
     samples = task.sample("train", 12, 3)
     batch = samples.batch(np.arange(12))
@@ -34,7 +30,7 @@ def test_a_batch_has_the_declared_shapes_and_types(entry):
 
 
 @entries
-def test_equal_seeds_give_equal_samples_and_other_seeds_and_splits_do_not(entry):
+def test_equal_seeds_give_equal_samples_and_other_seeds_and_splits_do_not(entry, default):
     first, again = (default(entry).sample("train", 20, 3).batch(np.arange(20)) for _ in range(2))
     assert np.array_equal(first.tokens, again.tokens) and np.array_equal(first.target, again.target)
     draws = [default(entry).sample(split, 20, 3) for split in SPLITS] + [default(entry).sample("train", 20, 4)]
@@ -45,7 +41,7 @@ def test_equal_seeds_give_equal_samples_and_other_seeds_and_splits_do_not(entry)
 
 
 @entries
-def test_a_sample_looks_the_same_in_any_batch_and_in_any_larger_draw(entry):
+def test_a_sample_looks_the_same_in_any_batch_and_in_any_larger_draw(entry, default):
     task = default(entry)
     samples = task.sample("train", 40, 3)
     whole = samples.batch(np.arange(40))
@@ -58,8 +54,10 @@ def test_a_sample_looks_the_same_in_any_batch_and_in_any_larger_draw(entry):
 
 
 @entries
-def test_classes_are_balanced_in_random_order(entry):
+def test_classes_are_balanced_in_random_order(entry, default):
     task = default(entry)
+    if len(task.sample("train", 100_000, 3)) < 100_000:
+        pytest.skip("a finite task has the classes that its images have")
     for count in (40, 3000):
         target = task.sample("train", count, 3).target
         frequencies = np.bincount(target, minlength=task.classes)
@@ -69,7 +67,41 @@ def test_classes_are_balanced_in_random_order(entry):
 
 
 @entries
-def test_noise_is_new_in_every_sample(entry):
+def test_a_finite_task_keeps_the_proportions_of_its_classes_in_any_smaller_draw(entry, default):
+    task = default(entry)
+    for split in SPLITS:
+        whole = task.sample(split, 100_000, 3).target
+        if len(whole) == 100_000:
+            pytest.skip("an endless task")
+        some = task.sample(split, len(whole) // 2, 3).target
+        assert len(some) == len(whole) // 2
+        shares = np.bincount(whole, minlength=task.classes) / 2
+        assert (np.abs(np.bincount(some, minlength=task.classes) - shares) <= 1.5).all()
+
+
+@entries
+def test_a_finite_split_holds_each_image_once_and_validation_and_test_do_not_depend_on_the_seed(entry, default):
+    task = default(entry)
+    for split in SPLITS:
+        samples = task.sample(split, 2000, 3)
+        if len(samples) == 2000:
+            pytest.skip("an endless task")
+        tokens = samples.batch(np.arange(len(samples))).tokens.reshape(len(samples), -1)
+        assert len(np.unique(tokens, axis=0)) >= 0.98 * len(samples)  # a data set may hold twins
+        if split != "train":
+            some = task.sample(split, 9, 4).batch(np.arange(9)).tokens
+            assert np.array_equal(some, samples.batch(np.arange(9)).tokens)
+
+
+@entries
+def test_chance_is_the_share_of_the_largest_class_tested_on(entry, default):
+    task = default(entry)
+    target = task.sample("test", 3000, 3).target
+    assert np.bincount(target).max() / len(target) == pytest.approx(task.chance, abs=0.02)
+
+
+@entries
+def test_noise_is_new_in_every_sample(entry, default):
     task = default(entry)
     samples = task.sample("train", 200, 3)
     if samples.patterns is None:
@@ -79,7 +111,7 @@ def test_noise_is_new_in_every_sample(entry):
 
 
 @entries
-def test_the_ceilings_hold_what_the_task_claims(entry):
+def test_the_ceilings_hold_what_the_task_claims(entry, default):
     task = default(entry)
     found = ceilings(task, count=20_000)
     for accuracy in (found.order_blind, found.position_marginal, found.oracle):

@@ -1,5 +1,8 @@
 """The first batch of every task at its defaults must not change unless the version does.
 
+Tasks that read a folder of the user's have no batch of their own; tests/tasks/test_published_formats.py compares theirs
+with the images that were written.
+
 `python tests/tasks/test_task_digests.py` writes golden.json anew.
 """
 
@@ -13,6 +16,7 @@ import pytest
 from harness.registry import tasks
 
 GOLDEN = Path(__file__).with_name("golden.json")
+RECORDED = [entry for entry in tasks if "root" not in entry.parameters]
 
 
 def digest(entry) -> str:
@@ -22,7 +26,7 @@ def digest(entry) -> str:
     return hashlib.sha256(tokens.tobytes() + batch.target.astype("<i8").tobytes()).hexdigest()
 
 
-@pytest.mark.parametrize("entry", list(tasks), ids=lambda entry: entry.name)
+@pytest.mark.parametrize("entry", RECORDED, ids=lambda entry: entry.name)
 def test_the_first_batch_is_the_recorded_one(entry):
     golden = json.loads(GOLDEN.read_text())
     assert entry.name in golden, f"task {entry.name} has no recorded digest; run python {__file__}"
@@ -36,5 +40,5 @@ def test_the_first_batch_is_the_recorded_one(entry):
 
 
 if __name__ == "__main__":
-    golden = {entry.name: {"version": entry.version, "sha256": digest(entry)} for entry in tasks}
+    golden = {entry.name: {"version": entry.version, "sha256": digest(entry)} for entry in RECORDED}
     GOLDEN.write_text(json.dumps(golden, indent=2) + "\n")

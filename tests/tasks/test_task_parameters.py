@@ -28,11 +28,12 @@ def values_of(parameter):
 @pytest.mark.parametrize("entry", list(tasks), ids=lambda entry: entry.name)
 @given(data=st.data())
 @settings(max_examples=60, deadline=None, derandomize=True)
-def test_any_parameters_give_a_sound_task_or_an_error_of_one_line(entry, data):
+def test_any_parameters_give_a_sound_task_or_an_error_of_one_line(entry, given, data):
     values = data.draw(
         st.fixed_dictionaries({}, optional={name: values_of(each) for name, each in entry.parameters.items()})
     )
-    values = entry.resolve({name: entry.parameters[name].format(value) for name, value in values.items()})
+    texts = {name: entry.parameters[name].format(value) for name, value in values.items()} | given(entry)
+    values = entry.resolve(texts)
     try:
         task = entry.create(values)
     except UserError as error:
