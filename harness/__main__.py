@@ -10,6 +10,7 @@ import argparse
 import importlib
 import sys
 from collections.abc import Sequence
+from types import ModuleType
 from typing import NoReturn
 
 from .errors import Unsupported, UserError
@@ -19,6 +20,7 @@ COMMANDS = {
     "list": "list tasks, architectures, scans and protocols with their parameters",
     "show": "show one entry's card: a scan's drawing and locality, a task's example and ceilings",
     "paper": "run and report the figures and theorems of arXiv 2602.12499",
+    "scan-orders": "run and report the study of scan orders: which one, for which architecture and task",
     "report": "write a Markdown report with tables and figures from a store",
     "export": "write a store's runs as CSV, JSON Lines or Parquet",
     "rerun": "run one stored run again and say whether it comes out the same",
@@ -47,15 +49,19 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
     for name, text in COMMANDS.items():
         command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-        importlib.import_module(f"harness.commands.{name}").add_arguments(command)
+        _module(name).add_arguments(command)
     return parser
+
+
+def _module(command: str) -> ModuleType:
+    return importlib.import_module(f"harness.commands.{command.replace('-', '_')}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     try:
         options = make_parser().parse_args(arguments)
-        return importlib.import_module(f"harness.commands.{options.command}").main(options)
+        return _module(options.command).main(options)
     except (UserError, Unsupported) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -83,7 +84,15 @@ def _shade(rank: np.ndarray, columns: int) -> str:
     return "\n".join("".join(SHADES[level] * repeat for level in line) for line in shade)
 
 
-def draw_png(routes: np.ndarray, grid: Grid, path: str | Path, *, title: str = "") -> None:
+def draw_png(
+    routes: np.ndarray,
+    grid: Grid,
+    path: str | Path,
+    *,
+    title: str = "",
+    names: Sequence[str] | None = None,
+    across: int = 4,
+) -> None:
     """Draw routes side by side into a PNG file: a line coloured by step, jumps thin, start and end marked.
 
     Args:
@@ -91,6 +100,8 @@ def draw_png(routes: np.ndarray, grid: Grid, path: str | Path, *, title: str = "
         grid: (height, width) in cells.
         path: the file to write; its folder must exist.
         title: written above.
+        names: written above each route; "route 0", "route 1", ... where several have none.
+        across: the most panels beside each other.
     """
     # Figure instead of pyplot: it draws with Agg whatever backend is set, and leaves no global state.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -100,7 +111,7 @@ def draw_png(routes: np.ndarray, grid: Grid, path: str | Path, *, title: str = "
     longer = max(height, width)
     side = 4.0 if len(routes) == 1 else 2.6  # inches, the longer side of a panel
     panel = np.array([width, height]) / longer * side
-    across = min(len(routes), 4)
+    across = min(len(routes), across)
     down = -(-len(routes) // across)
     size = np.maximum(panel, 0.9) * (across, down) + (1.2, 0.5 if title else 0.2)
     figure = Figure(figsize=tuple(np.maximum(size, (2.5, 1.2))), dpi=150, layout="constrained")
@@ -111,8 +122,8 @@ def draw_png(routes: np.ndarray, grid: Grid, path: str | Path, *, title: str = "
     drawn = []
     for index, (axis, route) in enumerate(zip(axes.flat, routes, strict=False)):
         drawn.append(_draw_route(axis, route, grid, points_a_cell=side * 72 / longer))
-        if len(routes) > 1:
-            axis.set_title(f"route {index}", fontsize=9)
+        if names is not None or len(routes) > 1:
+            axis.set_title(f"route {index}" if names is None else names[index], fontsize=9)
     bar = figure.colorbar(drawn[0], ax=axes, label="step", shrink=0.9 if height > width / 3 else 1.0)
     bar.locator = _whole_ticks()
     bar.update_ticks()

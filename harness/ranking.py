@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import stats
 
-from .statistics import holm
+from .statistics import holm, resampled_t_p
 
 EXACT_ORDERS = 7
 """Up to this many treatments every permutation is counted; beyond, 9,999 are drawn."""
@@ -25,12 +25,14 @@ RESAMPLES = 2000
 class Ranking:
     """Treatments ranked within blocks, Friedman's test, and every pair after it.
 
-    mean_ranks: by treatment, 1 is best. p: Friedman's. corrected: after Holm over its family. pairs: Holm-corrected p
-    of each pair, [treatments, treatments]. n: blocks. reason: why nothing can be decided, or None.
+    means: of the scores, by treatment. mean_ranks: likewise, 1 is best. p: Friedman's. corrected: after Holm over its
+    family. pairs: Holm-corrected p of each pair, [treatments, treatments]. n: blocks. reason: why nothing can be
+    decided, or None.
     """
 
     names: tuple[str, ...]
     n: int
+    means: tuple[float, ...]
     mean_ranks: tuple[float, ...]
     p: float
     corrected: float
@@ -45,58 +47,62 @@ class Ranking:
 
     @property
     def best(self) -> tuple[str, ...]:
-        """The treatment of the best mean rank and all that are not significantly worse, best first.
+        """The treatment of the best mean and all that are not significantly worse, best first.
 
         All of them where the test does not tell that any two differ.
         """
-        order = sorted(range(len(self.names)), key=lambda i: self.mean_ranks[i])
+        order = sorted(range(len(self.names)), key=lambda i: -self.means[i])
         if not self.decided:
             return tuple(self.names[i] for i in order)
         return tuple(self.names[i] for i in order if i == order[0] or self.pairs[order[0], i] > self.level)
 
 
-def rank_treatments(scores: np.ndarray, names: Sequence[str], *, level: float = 0.05) -> Ranking:
-    """Friedman's test and, after it, every pair by Siegel and Castellan's z with Holm's correction.
+def rank_treatments(
+    scores: np.ndarray, names: Sequence[str], *, level: float = 0.05, resampled: float = 0.0
+) -> Ranking:
+    """Friedman's test and, where it tells of a difference, every pair by a paired t test with Holm's correction.
 
-    Undecidable are: fewer than three treatments or three blocks, all scores alike in every block, and so few blocks
-    that no pair could be told apart however clear it is.
+    Undecidable are: fewer than three treatments or three blocks, and all scores alike in every block.
+
+    After Friedman's test ranks serve badly for pairs of few treatments in few blocks. With six treatments, five blocks
+    and normal scores, two treatments apart from four equal ones, Conover's test tells equal ones apart in 14% of
+    studies, Siegel and Castellan's (as Nemenyi's) never, nor what differs clearly; paired t tests in 4%, at .05.
 
     Args:
         scores: [blocks, treatments], higher is better. A tie takes the mean rank.
         names: of the treatments.
+        level: of all tests.
+        resampled: as for `statistics.mean_interval`; it corrects the pairs, while Friedman's test takes blocks as
+            independent.
 
-    Source: M. Friedman (1937), by scipy; S. Siegel and N. J. Castellan, "Nonparametric statistics for the behavioral
-    sciences" (1988), by scikit-posthocs; J. Demsar, "Statistical comparisons of classifiers over multiple data sets",
-    JMLR 7 (2006), for their use and for Holm's correction in place of Nemenyi's.
+    Source: M. Friedman (1937), by scipy; J. Demsar, "Statistical comparisons of classifiers over multiple data sets",
+    JMLR 7 (2006), for its use and Holm's.
     """
     n, k = scores.shape
     assert len(names) == k
     ranks = stats.rankdata(-scores, axis=1) if scores.size else np.ones((n, k))
-    mean_ranks = tuple(float(rank) for rank in ranks.mean(0)) if n else (math.nan,) * k
     undecided = Ranking(
-        names=tuple(names), n=n, mean_ranks=mean_ranks, p=1.0, corrected=1.0, pairs=np.ones((k, k)), level=level
+        names=tuple(names),
+        n=n,
+        means=tuple(scores.mean(0).tolist()) if n else (math.nan,) * k,
+        mean_ranks=tuple(ranks.mean(0).tolist()) if n else (math.nan,) * k,
+        p=1.0,
+        corrected=1.0,
+        pairs=np.ones((k, k)),
+        level=level,
     )
     if k < 3:
-        return replace(undecided, reason=f"{k} orders, Friedman's test takes three")
+        return replace(undecided, reason=f"{k} {'order' if k == 1 else 'orders'}, Friedman's test takes three")
     if n < 3:
         return replace(undecided, reason=f"n={n}, at least three seeds are needed")
     if (ranks == ranks[:, :1]).all():
         return replace(undecided, reason="all orders score alike in every seed")
-    least = smallest_pair_p(n, k)
-    if least > level:
-        return replace(undecided, reason=f"n={n}, the smallest p of a pair is {least:.3g}")
-    import pandas as pd
-    from scikit_posthocs import posthoc_siegel_friedman
-
     p = float(stats.friedmanchisquare(*ranks.T).pvalue)
-    pairs = posthoc_siegel_friedman(pd.DataFrame(ranks, columns=pd.Index(names)), p_adjust="holm").to_numpy()
+    pairs = np.ones((k, k))
+    i, j = np.triu_indices(k, 1)
+    differences = (scores[:, i] - scores[:, j]).T.tolist()
+    pairs[i, j] = pairs[j, i] = holm([resampled_t_p(values, resampled) for values in differences])
     return replace(undecided, p=p, corrected=p, pairs=pairs)
-
-
-def smallest_pair_p(n: int, k: int) -> float:
-    """The least corrected p of a pair among k treatments in n blocks: one always first, one always last."""
-    z = (k - 1) / math.sqrt(k * (k + 1) / (6 * n))
-    return min(1.0, float(2 * stats.norm.sf(z)) * k * (k - 1) / 2)
 
 
 def smallest_friedman_p(n: int, k: int) -> float:
@@ -175,7 +181,7 @@ def correlate(scores: Sequence[np.ndarray], figures: Sequence[np.ndarray], *, le
     """
     k = scores[0].shape[1]
     pairs = [(s, np.broadcast_to(f, s.shape)) for s, f in zip(scores, figures, strict=True)]
-    rho = _mean(np.array([float(spearman(f.mean(0), s.mean(0))) for s, f in pairs]))
+    rho = float(_mean(np.array([spearman(f.mean(0), s.mean(0)) for s, f in pairs])))
     if math.isnan(rho):
         return Correlation(rho=math.nan, low=math.nan, high=math.nan, p=1.0, orders=k, tests=len(pairs))
     draw = np.random.Generator(np.random.Philox(key=0))
@@ -183,7 +189,7 @@ def correlate(scores: Sequence[np.ndarray], figures: Sequence[np.ndarray], *, le
     for s, f in pairs:
         blocks = draw.integers(len(s), size=(RESAMPLES, len(s)))
         resampled.append(spearman(f[blocks].mean(1), s[blocks].mean(1)))
-    means = _mean(np.array(resampled), axis=0)
+    means = _mean(np.array(resampled))
     tail = (1 - level) / 2
     few = min(len(s) for s, _ in pairs) < 2
     low, high = (math.nan, math.nan) if few else np.nanquantile(means, [tail, 1 - tail])
@@ -199,15 +205,12 @@ def _permutation_p(pairs: Sequence[tuple[np.ndarray, np.ndarray]], rho: float) -
     else:
         draw = np.random.Generator(np.random.Philox(key=1))
         permutations, extra = draw.permuted(np.tile(np.arange(k), (9999, 1)), axis=1), 1
-    values = _mean(np.array([spearman(f.mean(0)[permutations], s.mean(0)) for s, f in pairs]), axis=0)
+    values = _mean(np.array([spearman(f.mean(0)[permutations], s.mean(0)) for s, f in pairs]))
     return float((np.sum(np.abs(values) >= abs(rho) - 1e-9) + extra) / (len(permutations) + extra))
 
 
-def _mean(values: np.ndarray, axis: int | None = None):
-    """The mean of those that are defined."""
+def _mean(values: np.ndarray) -> np.ndarray:
+    """The mean along the first axis of those that are defined; NaN where none is."""
     defined = ~np.isnan(values)
-    count = defined.sum(axis)
-    total = np.where(defined, values, 0.0).sum(axis)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-    return float(mean) if axis is None else mean
+    count = defined.sum(0)
+    return np.where(count > 0, np.where(defined, values, 0.0).sum(0) / np.maximum(count, 1), np.nan)

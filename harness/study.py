@@ -30,6 +30,7 @@ class Study:
     device: str = "cpu"
     dtype: str = "float32"
     tune: bool = False
+    tuning_seeds: Sequence[int] = TUNING_SEEDS
     training: Training = Training()
 
 
@@ -79,19 +80,20 @@ def run_study(
             Run(cell=cell.with_learning_rate(rate), seed=seed, device=study.device, dtype=study.dtype, purpose=TUNING)
             for cell in cells
             for rate in rates[cell]
-            for seed in TUNING_SEEDS
+            for seed in study.tuning_seeds
         ]
         records = do(trials)
         cells = [best_rate(cell, rates[cell], trials, records) for cell in cells]
     # Which rates were tried is part of what a final run is: it stands in its key and beside its score.
     tried = [" ".join(f"{rate:g}" for rate in rates[cell]) if study.tune else "" for cell in study.cells]
+    tuned_on = f"{len(study.tuning_seeds)} tuning seed{'s' * (len(study.tuning_seeds) > 1)}"
     final = [
         Run(
             cell=cell,
             seed=seed,
             device=study.device,
             dtype=study.dtype,
-            selection=f"best of {grid} on {len(TUNING_SEEDS)} tuning seeds" if study.tune else UNTUNED,
+            selection=f"best of {grid} on {tuned_on}" if study.tune else UNTUNED,
         )
         for cell, grid in zip(cells, tried, strict=True)
         for seed in study.seeds

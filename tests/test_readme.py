@@ -57,5 +57,5 @@ def test_every_file_that_the_readme_links_is_there():
 def test_every_command_that_the_readme_names_exists():
     from harness.__main__ import COMMANDS
 
-    named = set(re.findall(r"python -m harness ([a-z]+)", README))
+    named = set(re.findall(r"python -m harness ([a-z-]+)", README))
     assert named == set(COMMANDS)
