@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from harness.errors import UserError, nearest
 
-from . import architectures, locality, majority, rates, robustness, stacks
+from . import architectures, locality, majority, rates, regime, robustness, sizes, stacks, ungated
 from .experiment import Experiment
 
 ORDER = (
@@ -16,7 +16,7 @@ ORDER = (
 
 _FOUND = {
     experiment.id: experiment
-    for module in (majority, locality, architectures, stacks, rates, robustness)
+    for module in (majority, locality, ungated, sizes, architectures, stacks, rates, regime, robustness)
     for experiment in module.EXPERIMENTS
 }
 EXPERIMENTS: tuple[Experiment, ...] = tuple(_FOUND[name] for name in ORDER)

@@ -1,4 +1,4 @@
-"""Locality: figures 3, 4, 12 and 16 to 18, and the sign of the irrelevant gate."""
+"""Locality: figures 3 and 4, and the sign of the irrelevant gate."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from .drawing import plot_steps, plot_trajectories
 from .evidence import exceeds, lies, rises_with
-from .experiment import FROZEN_GATED, FROZEN_UNGATED, Check, Experiment, Point, Results, columns, point
-from .majority import draw_ungated, without_the_gate
+from .experiment import FROZEN_GATED, Check, Experiment, Point, Results, columns, point
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -142,116 +141,6 @@ def _draw_sign(results: Results, figure: Figure) -> None:
     axis.legend(fontsize=8, frameon=False)
 
 
-# Figure 12: without the gate, at two levels of noise.
-
-
-def ungated_points() -> list[Point]:
-    """Gated and ungated, at the noise of the other figures and at ten times that."""
-    return [
-        locality(
-            near=near,
-            architecture=architecture,
-            noise=f"noise={noise}",
-            budget=BUDGET if noise < 0.01 else 1500,
-            facts={"near": near, "tau": noise, "gate": gate},
-        )
-        for noise, nears in ((0.001, (2, 3, 4, 5)), (0.01, (3, 5)))
-        for near in nears
-        for gate, architecture in (("trained", FROZEN_GATED), ("fixed at 1/2", FROZEN_UNGATED))
-    ]
-
-
-def _judge_ungated(results: Results) -> list[Check]:
-    return without_the_gate(results, ungated_points(), ("near", "tau"))
-
-
-# The search for a regime.
-
-RULES = {
-    "both eta 1": (1.0, "mixer_rate=1"),
-    "both eta 30": (30.0, "mixer_rate=1"),
-    "both eta 1000": (1000.0, "mixer_rate=1"),
-    "eta 1000, w_D 1": (1000.0, "mixer_rate=0.001"),
-    "eta 1000, w_D .1": (1000.0, "mixer_rate=0.0001"),
-    "eta 1000, w_D 1 times loss": (1000.0, "mixer_rate=0.001,schedule=loss"),
-    "eta 1000, w_D at most .02": (1000.0, "mixer_step=0.02"),
-    "eta 1000, w_D at most .02 times loss": (1000.0, BOUNDED),
-    "eta 1000, w_D at most .1 times loss": (1000.0, "mixer_step=0.1,schedule=loss"),
-}
-"""What was tried for the steps: eta of W_O, and the rule of w_D."""
-
-
-def regime_points() -> list[Point]:
-    """Every rule at near 3."""
-    return [
-        locality(rate=rate, step=step, facts={"steps of": f"{name} (used)"})
-        if step == BOUNDED
-        else locality(rate=rate, step=step, budget=600, facts={"steps of": name})
-        for name, (rate, step) in RULES.items()
-    ]
-
-
-def _judge_regime(results: Results) -> list[Check]:
-    checks = []
-    for p in regime_points():
-        if p.get("steps of").endswith("(used)"):
-            median, statement = (
-                results.steps(p),
-                "the rule that the other locality figures use converges in every trial",
-            )
-            told = median.n > 1
-            numbers = f"{median.reached} of {median.n}"
-            checks.append(
-                Check(statement=statement, holds=median.reached == median.n if told else None, numbers=numbers)
-            )
-    return checks
-
-
-def _draw_regime(results: Results, figure: Figure) -> None:
-    points = [p for p in regime_points() if "1000" in p.get("steps of")]
-    plot_trajectories(results, figure, points, ("test_loss", *GATE_COLUMNS.values()), log=True)
-
-
-# Figures 16 to 18.
-
-DIMS = (32, 64, 128)
-SAMPLES = (125, 250, 500, 1000)
-
-
-def dim_points() -> list[Point]:
-    """Dimensions at one distance."""
-    return [locality(dim=dim, facts={"d": dim}) for dim in DIMS]
-
-
-def _far_points() -> list[Point]:
-    """The far pair closer: less of a difference between near and far."""
-    return [
-        point(p.task.replace("far=9", f"far={far}"), p.architecture, p.protocol, far=far)
-        for far in (4, 6, 9)
-        for p in [locality(facts={})]
-    ]
-
-
-def _judge_far(results: Results) -> list[Check]:
-    points = [Point((("closeness", -p.get("far")),), p.task, p.architecture, p.protocol) for p in _far_points()]
-    return [rises_with(results, points, "closeness", "a far pair that stands closer takes more epochs (near 3)")]
-
-
-def sample_points() -> list[Point]:
-    """A fixed training set of so many sequences."""
-    return [locality(samples=n, population=False, budget=1500, facts={"N": n}) for n in SAMPLES]
-
-
-def _judge_samples(results: Results) -> list[Check]:
-    points = sample_points()
-    accuracies = [results.values(p, "test_accuracy") for p in points]
-    losses = [results.values(p, "test_loss") for p in points]
-    return [
-        exceeds(accuracies[-1], accuracies[0], f"test accuracy at N={SAMPLES[-1]} exceeds that at N={SAMPLES[0]}"),
-        exceeds(losses[0], losses[-1], f"test loss at N={SAMPLES[0]} exceeds that at N={SAMPLES[-1]}"),
-    ]
-
-
 EXPERIMENTS = [
     Experiment(
         id="fig3",
@@ -285,62 +174,5 @@ EXPERIMENTS = [
         judge=_judge_sign,
         table=lambda results: columns(results, gate_points(), trajectories=GATE_COLUMNS),
         draw=_draw_sign,
-    ),
-    Experiment(
-        id="regime",
-        title="Locality: the search for a step of w_D",
-        claim="Ours: equal constant steps, as in the paper, are too slow where they are small and make the gates swing"
-        " where they are large; a bounded step of w_D, shortened with the loss, converges.",
-        setting=SETTING.partition(", eta=1000")[0] + "; near 3",
-        points=lambda _: regime_points(),
-        judge=_judge_regime,
-        table=lambda results: columns(
-            results, regime_points(), trajectories={"test loss": "test_loss", **GATE_COLUMNS}
-        ),
-        draw=_draw_regime,
-    ),
-    Experiment(
-        id="fig12",
-        title="Locality: without the gate",
-        claim="Without gating (Delta fixed) test accuracy drops.",
-        setting=SETTING + "; tau also .01; every gate held at 1/2",
-        points=lambda _: ungated_points(),
-        judge=_judge_ungated,
-        table=lambda results: columns(results, ungated_points()),
-        draw=lambda results, figure: draw_ungated(results, figure, ungated_points(), "near"),
-    ),
-    Experiment(
-        id="fig16",
-        title="Locality: epochs against the dimension",
-        claim="More dimensions need more steps.",
-        setting=SETTING + "; near 3",
-        points=lambda _: dim_points(),
-        judge=lambda results: [rises_with(results, dim_points(), "d", "more dimensions take more epochs")],
-        table=lambda results: columns(results, dim_points()),
-        draw=lambda results, figure: plot_steps(results, figure, dim_points(), x="d", log=True),
-    ),
-    Experiment(
-        id="fig17",
-        title="Locality: epochs against the distance of the far pair",
-        claim="Less of a gap between near and far needs more steps.",
-        setting=SETTING.replace("far=9, ", "") + "; near 3",
-        points=lambda _: _far_points(),
-        judge=_judge_far,
-        table=lambda results: columns(results, _far_points()),
-        draw=lambda results, figure: plot_steps(results, figure, _far_points(), x="far", log=True),
-    ),
-    Experiment(
-        id="fig18",
-        title="Locality: test accuracy against samples",
-        claim="Too few samples do not generalize.",
-        setting=SETTING.replace("100 fresh sequences a step", "N fixed sequences") + "; near 3, 1,500 epochs at most",
-        points=lambda _: sample_points(),
-        judge=_judge_samples,
-        table=lambda results: columns(
-            results, sample_points(), trajectories={"train loss": "train_loss", **GATE_COLUMNS}
-        ),
-        draw=lambda results, figure: plot_steps(
-            results, figure, sample_points(), x="N", column="test_accuracy", log=True
-        ),
     ),
 ]

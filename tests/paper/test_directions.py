@@ -8,7 +8,7 @@ import pytest
 
 from harness.cells import Run
 from harness.execute import execute
-from harness.reports.paper import locality, majority, rates, robustness
+from harness.reports.paper import locality, majority, rates, regime, robustness, sizes, ungated
 from harness.reports.paper.catalogue import chosen
 from harness.reports.paper.experiment import Results
 
@@ -61,7 +61,7 @@ def test_fig11_without_the_gate_majority_is_as_accurate_and_slower():
 def test_fig13_and_fig16_dimensions_hardly_matter():
     for points in (
         pick(chosen(["fig13"])[0].points(Results([])), gap=[0.267], d=[32, 64]),
-        pick(locality.dim_points(), d=[32, 64]),
+        pick(sizes.locality_dim_points(), d=[32, 64]),
     ):
         results = results_of(points)
         few, many = (np.mean(results.values(p, "steps_to_convergence")) for p in points)
@@ -77,7 +77,7 @@ def test_fig14_more_confusing_tokens_take_more_epochs():
 def test_fig15_and_fig18_few_samples_leave_test_loss():
     for points in (
         pick(chosen(["fig15"])[0].points(Results([])), d=[32], N=[10, 160]),
-        pick(locality.sample_points(), N=[125, 1000]),
+        pick(sizes.sample_points(), N=[125, 1000]),
     ):
         results = results_of(points)
         few, many = (np.mean(results.values(p, "test_loss")) for p in points)
@@ -102,9 +102,9 @@ def test_fig4_and_sign_irrelevant_gates_turn_negative_from_near_2_on():
 
 
 def test_fig12_under_noise_the_gate_is_worth_accuracy():
-    gated, ungated = (shorter(p, 1000) for p in pick(locality.ungated_points(), near=[5], tau=[0.01]))
-    results = results_of([gated, ungated])
-    assert min(results.values(gated, "test_accuracy")) > max(results.values(ungated, "test_accuracy")) + 0.05
+    gated, free = (shorter(p, 1000) for p in pick(ungated.locality_points(), near=[5], tau=[0.01]))
+    results = results_of([gated, free])
+    assert min(results.values(gated, "test_accuracy")) > max(results.values(free, "test_accuracy")) + 0.05
 
 
 def test_fig17_a_closer_far_pair_takes_more_epochs():
@@ -114,8 +114,8 @@ def test_fig17_a_closer_far_pair_takes_more_epochs():
 
 
 def test_regime_equal_long_steps_swing_and_a_bounded_one_converges():
-    equal = shorter(locality.regime_points()[2], 200)
-    used = next(p for p in locality.regime_points() if p.get("steps of").endswith("(used)"))
+    equal = shorter(regime.regime_points()[2], 200)
+    used = next(p for p in regime.regime_points() if p.get("steps of").endswith("(used)"))
     results = results_of([equal, used])
     assert max(results.values(equal, "test_accuracy")) < 0.9
     assert all(steps is not None for steps in results.values(used, "steps_to_convergence"))
