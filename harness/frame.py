@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     "key", "task", "architecture", "scan", "protocol", "seed", "status", "reason", "stale",
-    "test_accuracy", "test_loss", "validation_accuracy", "chance_accuracy", "order_blind_ceiling",
-    "position_marginal_ceiling", "oracle_accuracy", "threshold_accuracy", "steps_to_threshold", "curve_area",
+    "test_accuracy", "test_loss", "validation_accuracy", "chance_accuracy", "resampled",
+    "order_blind_ceiling", "position_marginal_ceiling", "oracle_accuracy", "threshold_accuracy",
+    "steps_to_threshold", "curve_area",
     "train_tokens_per_second", "forward_tokens_per_second", "step_seconds", "forward_seconds", "permutation_seconds",
     "peak_bytes", "parameters", "kernel", "relative_error", "speed_note", "learning_rate", "selection", "purpose",
     "steps", "test_samples", "run_seconds", "device", "dtype", "threads", "machine", "torch_version",

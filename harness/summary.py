@@ -100,6 +100,7 @@ def _row(records: list[Record], speed: dict[str, Any]) -> Row:
     reached = [record["steps_to_threshold"] for record in done if record["steps_to_threshold"] is not None]
     all_steps = reached + [math.inf] * (len(records) - len(reached))
     median = statistics.median(all_steps) if done else math.inf
+    resampled = _resampled(done)
     return Row(
         task=first["task"],
         architecture=first["architecture"],
@@ -108,8 +109,8 @@ def _row(records: list[Record], speed: dict[str, Any]) -> Row:
         device=first["device"],
         dtype=first["dtype"],
         selection=first["selection"],
-        accuracy=mean_interval([record["test_accuracy"] for record in done]),
-        area=mean_interval([record["curve_area"] for record in done]),
+        accuracy=mean_interval([record["test_accuracy"] for record in done], resampled=resampled),
+        area=mean_interval([record["curve_area"] for record in done], resampled=resampled),
         outcomes=outcomes,
         reason=next((record["reason"] for record in records if record["reason"]), None),
         steps_to_threshold=median if math.isfinite(median) else None,
@@ -122,6 +123,11 @@ def _row(records: list[Record], speed: dict[str, Any]) -> Row:
         stale=any(is_stale(record) for record in records),
         records=tuple(records),
     )
+
+
+def _resampled(records: Sequence[Record]) -> float:
+    """How far the seeds' test sets depend on each other (`Task.resampled`); old records do not say: not at all."""
+    return max((record.get("resampled") or 0.0 for record in records), default=0.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,7 +179,11 @@ def findings_of(rows: Sequence[Row]) -> list[Finding]:
             seeds = sorted(scores[0].keys() & scores[1].keys())
             if seeds:
                 left_out = len(first.records) + len(second.records) - 2 * len(seeds)
-                comparison = compare([scores[0][s] for s in seeds], [scores[1][s] for s in seeds])
+                comparison = compare(
+                    [scores[0][s] for s in seeds],
+                    [scores[1][s] for s in seeds],
+                    resampled=_resampled([*first.records, *second.records]),
+                )
                 pairs.append(((first.scan, second.scan) == PRIMARY, first, second, left_out, comparison))
     findings = []
     for primary in (True, False):

@@ -14,6 +14,7 @@ from .statistics import Interval
 from .summary import Finding, Row, tables_of
 
 UNTUNED_CAPTION = "one learning rate for all, untuned"
+RESAMPLED_CAPTION = "seeds test on folds of the same images; intervals and tests are corrected for that"
 TUNED_CAPTION = "learning rate tuned per cell on validation: {}, which no score uses"
 
 
@@ -37,6 +38,8 @@ def caption_of(rows: Sequence[Row]) -> list[str]:
             ("oracle", "oracle_accuracy"),
         )
     }
+    if any(row.get("resampled") for row in rows):
+        lines.append(RESAMPLED_CAPTION)
     references = [f"{name} {value:.3f}" for name, value in known.items() if value is not None]
     return [*lines, ", ".join(references)] if references else lines
 

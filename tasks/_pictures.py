@@ -28,6 +28,8 @@ def read_picture(path: Path, *, subject: str) -> np.ndarray:
         if pixels.ndim != 3 or pixels.shape[2] not in (1, 2, 3, 4) or not np.isfinite(pixels).all():
             shape = " x ".join(map(str, pixels.shape))
             raise ValueError(f"its {shape} values are no single picture of 1 to 4 finite channels")
+        if path.suffix.lower() in (".jpg", ".jpeg") and pixels.shape[2] == 4:
+            raise ValueError("the four channels of a JPEG are inks (CMYK), which have to be converted to RGB")
     return pixels
 
 

@@ -2,12 +2,15 @@ import sys
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from harness.cells import Run, cell_from, parse_task
 from harness.data import Data
 from harness.errors import Unsupported, UserError
 from harness.execute import execute
 from harness.study import TUNING_SEEDS
+from harness.summary import rows_of
+from harness.tables import RESAMPLED_CAPTION, caption_of
 
 SPECS = ["faces", "digits"]
 spec = pytest.mark.parametrize("spec", SPECS)
@@ -120,6 +123,17 @@ def test_a_run_trains_and_its_record_says_how_far_test_sets_are_resampled(spec, 
     assert record["status"] == "done", record
     assert record["resampled"] == parse_task(spec).resampled
     assert 0 <= record["test_accuracy"] <= 1
+
+
+def test_a_table_corrects_its_intervals_for_folds_of_the_same_images(tiny_protocol):
+    cell = cell_from("faces", "mean-pool", "horizontal", tiny_protocol)
+    records = [execute(Run(cell=cell, seed=seed)) for seed in range(5)]
+    (row,) = rows_of(records, [])
+    scores = [record["test_accuracy"] for record in records]
+    half = stats.t.ppf(0.975, 4) * np.std(scores, ddof=1) * np.sqrt(1 / 5 + 40 / 140)
+    assert row.accuracy.high - row.accuracy.mean == pytest.approx(half)
+    assert RESAMPLED_CAPTION in caption_of([row])
+    assert RESAMPLED_CAPTION not in caption_of(rows_of([record | {"resampled": 0.0} for record in records], []))
 
 
 def test_a_patch_larger_than_an_image_is_refused():

@@ -7,6 +7,7 @@ from skimage import io
 
 from harness.cells import parse_task
 from harness.errors import UserError
+from harness.tasks._pictures import read_picture
 
 SPLITS = ("train", "validation", "test")
 
@@ -126,3 +127,17 @@ def test_more_than_the_cache_holds_is_read_anew(tmp_path, monkeypatch):
     first = stored.read(np.arange(10))
     assert len(stored._kept) == 3
     assert np.array_equal(first, stored.read(np.arange(10)))
+
+
+@pytest.mark.parametrize("name", ["cut.png", "cut.jpg", "inks.jpg", "empty.png"])
+def test_a_picture_that_is_broken_or_in_inks_is_named(tmp_path, name):
+    from PIL import Image
+
+    path = tmp_path / name
+    picture = Image.fromarray(images_of(1, (64, 64, 3), 0)[0])
+    (picture.convert("CMYK") if "inks" in name else picture).save(path)
+    if "inks" not in name:
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2 if "cut" in name else 0])
+    with pytest.raises(UserError) as caught:
+        read_picture(path, subject="task t")
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
