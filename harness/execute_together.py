@@ -100,4 +100,6 @@ def _train(
 def _outcome(run: Run, replica: Replica, task: Task, model: StandardModel, protocol: Standard) -> dict[str, Any]:
     scores = {"test_accuracy": replica.test_accuracy, "test_loss": replica.test_loss}
     test = replica.data.evaluation("test", protocol.test_samples)
-    return outcome_of(model, replica.curve, task, protocol, **scores) | looked_at(model, run, task, protocol, test)
+    return outcome_of(model, replica.curve, task, protocol, **scores) | looked_at(
+        model, run, task, protocol, replica.data, test
+    )

@@ -25,6 +25,10 @@ from .routing import scan_from
 EXPLODED = 1e4
 """A training loss beyond this has left the numbers, finite or not."""
 
+TRANSFER_SAMPLES = 512
+"""The first samples of the test set, by which a trained model is tried along other scans: enough for a mean over seeds,
+where reading the whole set by six scans would take a sixth of a small run."""
+
 Report = Callable[[int, int, float, float | None], None]
 """(step, steps, training loss, last validation accuracy)."""
 
@@ -69,25 +73,26 @@ def train_and_evaluate(run: Run, task: Task, protocol: Standard, report: Report)
     if not math.isfinite(test_loss):  # the last step can break the weights; the argmax of NaN is a class all the same
         raise Diverged(protocol.steps, test_loss)
     outcome = outcome_of(model, curve, task, protocol, test_accuracy=test_accuracy, test_loss=test_loss)
-    return outcome | looked_at(model, run, task, protocol, test)
+    return outcome | looked_at(model, run, task, protocol, data, test)
 
 
-def looked_at(model: StandardModel, run: Run, task: Task, protocol: Standard, test: Evaluation) -> dict[str, Any]:
+def looked_at(
+    model: StandardModel, run: Run, task: Task, protocol: Standard, data: Data, test: Evaluation
+) -> dict[str, Any]:
     """What the record holds of the trained model beside its scores."""
     tokens, _, mask = next(iter(test))
     return {
         "decay_quantiles": decay_quantiles(model, tokens, mask),
-        "transfer": transfer(model, run, task, protocol, test),
+        "transfer": transfer(model, run, task, protocol, data),
         "test_samples": test.count,
     }
 
 
-def transfer(
-    model: StandardModel, run: Run, task: Task, protocol: Standard, test: Evaluation
-) -> dict[str, float] | None:
+def transfer(model: StandardModel, run: Run, task: Task, protocol: Standard, data: Data) -> dict[str, float] | None:
     """Test accuracy of the trained model along each of the protocol's other scans, by their canonical texts."""
     if not protocol.transfer:
         return None
+    test = data.evaluation("test", min(TRANSFER_SAMPLES, protocol.test_samples))
     found: dict[str, float] = {}
     for text in protocol.transfer:
         name, _, scan = scan_from(text)
