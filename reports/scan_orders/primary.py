@@ -26,6 +26,11 @@ class Effect:
         """Whether the corrected test tells a difference."""
         return self.comparison.verdict.startswith("difference")
 
+    @property
+    def undecidable(self) -> bool:
+        """Whether no result could have come out significant with so many seeds."""
+        return self.comparison.verdict.startswith("undecidable")
+
 
 def effects_of(results: Results) -> list[Effect]:
     """The primary family, paired by seed, corrected by Holm over itself; a diverged run counts as chance."""
@@ -81,6 +86,6 @@ def _row(results: Results, effect: Effect) -> dict[str, str]:
         "p": f"{comparison.p:.3g}",
         "Holm": f"{comparison.corrected:.3g}",
         "smallest p": f"{comparison.smallest:.3g}" if comparison.smallest else "none",
-        "detectable": f"{comparison.detectable:.3f}",
+        "detectable": "none" if effect.undecidable else f"{comparison.detectable:.3f}",
         "verdict": comparison.verdict,
     }

@@ -18,7 +18,7 @@ def run_plan(
 ) -> list[Outcome]:
     """Run every cell with the plan's seeds, then the further seeds of the primary pair; returns both outcomes.
 
-    Learning rates are tuned cell by cell, once.
+    Learning rates are tuned cell by cell, once; with `fresh` those of the primary pair twice, to the same end.
     """
     training = Training(replicas=min(plan.seeds, TOGETHER)) if device == "cuda" else Training()
 
@@ -26,6 +26,8 @@ def run_plan(
         study = Study(cells=cells, seeds=seeds, device=device, tune=True, tuning_seeds=TUNING_SEEDS, training=training)
         return run_study(study, store, workers=workers, fresh=fresh, timing=timing, progress=progress)
 
+    outcomes = [run(plan.cells, range(plan.seeds), timing=True)]
     further = range(plan.seeds, plan.primary_seeds)
-    outcomes = [run(plan.primary, further, timing=False)] if further and plan.primary else []
-    return [run(plan.cells, range(plan.seeds), timing=True), *outcomes]
+    if further and plan.primary:
+        outcomes.append(run(plan.primary, further, timing=False))
+    return outcomes

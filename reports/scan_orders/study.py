@@ -92,8 +92,8 @@ def default_plan(seeds: int | None = None) -> Plan:
 def quick_plan(seeds: int | None = None) -> Plan:
     """A minute, to see that everything works; it decides nothing."""
     orders = ("horizontal", "hilbert", "random")
-    more = ",evaluate_every=10,validation_samples=256,test_samples=512"
-    text = protocol(steps=40, transfer=" ".join(orders), more=more)
+    more = ",evaluate_every=5,validation_samples=128,test_samples=256"
+    text = protocol(steps=20, transfer=" ".join(orders), more=more)
     cells = _product(TASKS[:2], ("gated-ssm", "local-attention"), orders, text)
     return Plan(cells=cells, seeds=seeds or 2, primary_seeds=seeds or 2)
 

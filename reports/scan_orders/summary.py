@@ -128,7 +128,7 @@ def _primary(effects: Sequence[Effect]) -> list[str]:
         return []
     better = [e for e in effects if e.differs and e.comparison.effect.mean > 0]
     worse = [e for e in effects if e.differs and e.comparison.effect.mean < 0]
-    undecidable = sum(e.comparison.verdict.startswith("undecidable") for e in effects)
+    undecidable = sum(e.undecidable for e in effects)
     none = len(effects) - len(better) - len(worse) - undecidable
 
     def places(found: Sequence[Effect]) -> str:
@@ -178,8 +178,11 @@ def _sureness(judged: Judged) -> str:
         f"**How sure**: {joined([str(n) for n in seeds])} seeds an order; orders are told apart in {decided} of"
         f" {len(judged.rankings)} places, {hopeless} cannot be decided with these seeds."
     )
-    detectable = [effect.comparison.detectable for effect in judged.effects if effect.comparison.effect.n > 1]
-    if detectable:
+    decidable = [effect for effect in judged.effects if not effect.undecidable]
+    if judged.effects and not decidable:
+        text += " With so few seeds hilbert against rows cannot be told anywhere, however large the effect."
+    if decidable:
+        detectable = [effect.comparison.detectable for effect in decidable]
         text += (
             f" Of hilbert against rows ({max(effect.comparison.effect.n for effect in judged.effects)} seeds at most)"
             f" an effect below {statistics.median(detectable):.3f} would be missed in the median place."

@@ -105,6 +105,7 @@ def test_noise_alone_names_no_best_order(make_study):
     text = sentences(make_study(dict.fromkeys(("horizontal", "snake", "hilbert", "morton"), 0.7), seeds=5))
     assert "No test here tells orders apart" in text
     assert "undecidable in 4" in text  # five seeds, four comparisons
+    assert "cannot be told anywhere, however large the effect" in text
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
