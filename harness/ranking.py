@@ -46,6 +46,11 @@ class Ranking:
         return self.reason is None and self.corrected <= self.level
 
     @property
+    def tells(self) -> bool:
+        """Whether any treatment is told to be worse than the best."""
+        return self.decided and len(self.best) < len(self.names)
+
+    @property
     def best(self) -> tuple[str, ...]:
         """The treatment of the best mean and all that are not significantly worse, best first.
 

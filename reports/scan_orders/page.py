@@ -76,7 +76,7 @@ def _pictures(judged: Judged, path: Path, picture, pictures: list[Path]) -> list
         pictures.append(gallery)
         lines += [f"![The orders on {grid[0]} x {grid[1]} cells]({gallery.name})", ""]
         lines += ["From the circle to the square, coloured by step; thin lines are jumps.", ""]
-    best = {place: ranking.best for place, ranking in judged.rankings.items() if ranking.decided}
+    best = {place: ranking.best for place, ranking in judged.rankings.items() if ranking.tells}
     overview = picture("accuracy", lambda figure: draw_overview(results, best, figure))
     return [
         *lines,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from harness.ranking import Ranking, correct_rankings, critical_difference, rank_treatments
 
-from .drawing import grid_of_panels
+from .drawing import colour_of, grid_of_panels
 from .markdown import orders_text, table
 from .results import Results, name_of
 from .words import counted
@@ -40,7 +40,9 @@ def verdict(ranking: Ranking) -> str:
 
 def best_text(ranking: Ranking) -> str:
     """The best order or orders in bold where a test says so, else why there is none."""
-    if ranking.decided:
+    if ranking.decided and not ranking.tells:
+        return "orders differ, none is told from the best"
+    if ranking.tells:
         several = len(ranking.best) > 1
         return f"**{orders_text(ranking.best)}**" + (" (not told apart)" if several else "")
     return verdict(ranking)
@@ -55,9 +57,9 @@ def section(results: Results, rankings: Rankings, picture: str) -> list[str]:
         "Orders are ranked within each seed, 1 is best, and a run that diverged counts as chance. Friedman's test asks"
         f" whether they differ at all, corrected by Holm over its {counted(tested, 'test')} here. Where they do, every"
         " pair is tested by a paired t test, corrected by Holm over the pairs. The best set holds the order of the best"
-        " mean and all that are not significantly worse. The diagrams place orders by mean rank; a bar joins those that"
-        " are not told apart. Nemenyi's critical difference of mean ranks, which knows ranks only and tells less, is"
-        " given beside. This family is exploratory.",
+        " mean and all that are not significantly worse. The diagrams place orders by mean rank; a bar joins those on"
+        " it (dots) that are not told apart. Nemenyi's critical difference of mean ranks, which knows ranks only and"
+        " tells less, is given beside. This family is exploratory.",
         "",
     ]
     if any(results.resampled(task) for task in results.tasks):
@@ -80,7 +82,7 @@ def section(results: Results, rankings: Rankings, picture: str) -> list[str]:
                 "critical difference": "" if difference is None else f"{difference:.2f}",
                 "Friedman p": "" if ranking.reason else f"{ranking.p:.2g}",
                 "orders": verdict(ranking),
-                "best set": orders_text(ranking.best) if ranking.decided else "",
+                "best set": orders_text(ranking.best) if ranking.tells else "all" if ranking.decided else "",
             }
         )
     return [*lines, f"![Critical differences]({picture})", "", table(rows), ""]
@@ -89,10 +91,10 @@ def section(results: Results, rankings: Rankings, picture: str) -> list[str]:
 def draw(results: Results, rankings: Rankings, figure: Figure) -> None:
     """A critical-difference diagram a place; where there is none, why."""
     for place, axis in grid_of_panels(results, figure, width=3.4, height=1.75, labels=False).items():
-        _draw_one(rankings[place], axis)
+        _draw_one(results, rankings[place], axis)
 
 
-def _draw_one(ranking: Ranking, axis: Axes) -> None:
+def _draw_one(results: Results, ranking: Ranking, axis: Axes) -> None:
     if not ranking.decided:
         axis.text(0.5, 0.5, verdict(ranking).replace(": ", ":\n"), ha="center", va="center", fontsize=7, wrap=True)
         axis.set_axis_off()
@@ -107,7 +109,8 @@ def _draw_one(ranking: Ranking, axis: Axes) -> None:
         alpha=ranking.level,
         ax=axis,
         label_props={"fontsize": 7},
-        crossbar_props={"linewidth": 2},
+        crossbar_props={"linewidth": 1.5, "marker": "o", "markersize": 3.5},
+        color_palette={name_of("scan", order): colour_of(results, order) for order in ranking.names},
         label_fmt_left="{label} {rank:.1f}",
         label_fmt_right="{rank:.1f} {label}",
     )

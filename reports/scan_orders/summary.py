@@ -20,8 +20,8 @@ RULES = (
     " corrected over all of them, tells that orders differ: that of the best mean over seeds and all that paired t"
     " tests, corrected over the pairs, do not tell to be worse. The effect is hilbert minus horizontal in test"
     " accuracy, paired by seed, with the verdict of the declared test. An order is recommended for an architecture"
-    " where it is in the best set of every task that tells orders apart. Architectures are not tested against each"
-    " other."
+    " where it is in the best set of every task that tells any order from the best. Architectures are not tested"
+    " against each other."
 )
 
 
@@ -81,11 +81,11 @@ def sentences_of(judged: Judged) -> list[str]:
 
 
 def _decided(judged: Judged, architecture: str) -> dict[str, tuple[str, ...]]:
-    """Task to best set, of those that tell orders apart."""
+    """Task to best set, of those that tell any order from the best."""
     return {
         task: ranking.best
         for (task, other), ranking in judged.rankings.items()
-        if other == architecture and ranking.decided
+        if other == architecture and ranking.tells
     }
 
 
@@ -148,13 +148,13 @@ def _primary(effects: Sequence[Effect]) -> list[str]:
 def _control(judged: Judged) -> list[str]:
     """A fixed random order is the control: where it is not told from the best, order was not seen to matter."""
     control = [order for order in judged.results.orders if order.partition(":")[0] == "random"]
-    decided = {place: ranking for place, ranking in judged.rankings.items() if ranking.decided}
-    if not control or not decided:
+    telling = [ranking for ranking in judged.rankings.values() if ranking.tells]
+    if not control or not telling:
         return []
-    told = sum(not set(control) & set(ranking.best) for ranking in decided.values())
+    told = sum(not set(control) & set(ranking.best) for ranking in telling)
     return [
-        f"**Control**: a random order is told from the best in {told} of {len(decided)} places that tell orders apart,"
-        f" of {len(judged.rankings)} in all."
+        f"**Control**: a random order is told from the best in {told} of {len(telling)} places that tell any order from"
+        f" it, of {len(judged.rankings)} in all."
     ]
 
 

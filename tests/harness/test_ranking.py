@@ -49,7 +49,7 @@ def test_orders_that_are_equal_are_rarely_told_from_the_best_whatever_stands_beh
 
 def test_the_best_set_holds_the_winner_and_what_is_not_told_from_it():
     ranking = rank_treatments(noisy([0.5, 0.9, 0.5, 0.5, 0.898, 0.5], scale=0.005), NAMES)
-    assert ranking.decided
+    assert ranking.decided and ranking.tells
     assert set(ranking.best[:2]) == {"b", "e"}
     assert "a" not in ranking.best
 
