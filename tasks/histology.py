@@ -18,7 +18,7 @@ def histology(
     height: Annotated[int, Range(1, 128)] = 8,
     width: Annotated[int, Range(1, 128)] = 8,
     patch: Annotated[int, Range(1, 64)] = 4,
-    disorder: Annotated[float, Range(0, 1)] = 0.5,
+    disorder: Annotated[float, Range(0, 1)] = 1.0,
     noise: Annotated[float, Range(0, 100)] = 0.1,
 ) -> Histology:
     """Tissue under a microscope: tell whether it is as it was or some of its patches have changed places.

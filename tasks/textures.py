@@ -19,7 +19,7 @@ def textures(
     height: Annotated[int, Range(1, 128)] = 8,
     width: Annotated[int, Range(1, 128)] = 8,
     patch: Annotated[int, Range(1, 64)] = 4,
-    noise: Annotated[float, Range(0, 100)] = 0.5,
+    noise: Annotated[float, Range(0, 100)] = 3.0,
 ) -> Textures:
     """Real textures: tell crops of photographs of brick (0), grass (1) and gravel (2) apart.
 
@@ -40,7 +40,7 @@ def textures(
         height: patches from top to bottom.
         width: patches from left to right.
         patch: pixels along a side of a patch.
-        noise: standard deviation of the Gaussian noise in each pixel value.
+        noise: standard deviation of the Gaussian noise in each pixel value; see docs/difficulty.md for the default.
 
     Raises:
         UserError: an image does not fit into the narrowest band, 102 x 512 pixels.

@@ -61,7 +61,7 @@ def test_colours_are_standardized_with_the_train_band():
 
 
 def test_a_disordered_image_holds_the_patches_of_the_crop_and_the_given_share_of_them_elsewhere():
-    task = parse_task("histology:noise=0")
+    task = parse_task("histology:disorder=0.5,noise=0")
     samples = task.sample("train", 60, 0)
     tokens = samples.batch(np.arange(60)).tokens
     cells = np.arange(task.cells)
@@ -89,7 +89,7 @@ def test_counting_tokens_tells_nothing_about_disorder():
 
 
 def test_every_cell_is_as_likely_to_be_disordered():
-    samples = parse_task("histology:height=4,width=4").sample("train", 20_000, 0)
+    samples = parse_task("histology:height=4,width=4,disorder=0.5").sample("train", 20_000, 0)
     share = (samples.places[samples.target == 0] != np.arange(16)).mean(axis=0)
     assert np.abs(share - 0.5).max() < 5 * np.sqrt(0.25 / 10_000)
 
