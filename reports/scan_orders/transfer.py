@@ -38,9 +38,12 @@ def losses_of(results: Results, task: str, architecture: str) -> list[float]:
     by_seed: dict[int, list[float]] = {}
     for row in results.of(task, architecture):
         for record in row.records:
-            others = [value for order, value in _read(record).items() if order != row.scan]
+            read = _read(record)
+            others = [value for order, value in read.items() if order != row.scan]
             if others:
-                by_seed.setdefault(record["seed"], []).append(record["test_accuracy"] - float(np.mean(others)))
+                # On the samples that the others read; the whole test set only where its own order was not asked for.
+                own = read[row.scan] if row.scan in read else record["test_accuracy"]
+                by_seed.setdefault(record["seed"], []).append(own - float(np.mean(others)))
     most = max((len(values) for values in by_seed.values()), default=0)
     return [float(np.mean(values)) for values in by_seed.values() if len(values) == most]
 
@@ -51,8 +54,8 @@ def section(results: Results, picture: str | None) -> list[str]:
     if picture is None:
         return [*lines, "Not told: no run here was read along other orders (protocol parameter `transfer`).", ""]
     lines += [
-        "Each trained model reads the test set along every order of one route, without further training; rows are the"
-        " order of training, columns that of reading, mean over seeds. What it costs: accuracy along its own order"
+        "Each trained model reads the same test samples along every order of one route, without further training; rows"
+        " are the order of training, columns that of reading, mean over seeds. What it costs: accuracy along its own order"
         " minus the mean along the others, mean over orders, with a 95% t interval over seeds.",
         "",
         f"![Trained along one order, read along another]({picture})",

@@ -188,3 +188,13 @@ def test_a_cell_that_was_tuned_again_is_not_counted_twice(make_study):
     results = results_of(new + old, [])[0]
     assert results.superseded == 4
     assert all(results.accuracy(row).mean > 0.75 for row in results.rows)
+
+
+def test_the_cost_of_another_order_is_taken_on_the_samples_that_all_orders_read(make_study):
+    from harness.reports.scan_orders.transfer import losses_of
+
+    records = make_study({"horizontal": 0.9}, tasks=("locality2d",), architectures=("gated-ssm",), seeds=2)
+    for record in records:
+        record["transfer"] = {"horizontal": 0.8, "hilbert": 0.6, "snake": 0.5}
+    results = results_of(records, [])[0]
+    assert losses_of(results, *results.places[0]) == pytest.approx([0.25, 0.25])
