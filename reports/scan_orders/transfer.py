@@ -55,8 +55,8 @@ def section(results: Results, picture: str | None) -> list[str]:
         return [*lines, "Not told: no run here was read along other orders (protocol parameter `transfer`).", ""]
     lines += [
         "Each trained model reads the same test samples along every order of one route, without further training; rows"
-        " are the order of training, columns that of reading, mean over seeds. What it costs: accuracy along its own order"
-        " minus the mean along the others, mean over orders, with a 95% t interval over seeds.",
+        " are the order of training, columns that of reading, mean over seeds. What it costs: accuracy along its own"
+        " order minus the mean along the others, mean over orders, with a 95% t interval over seeds.",
         "",
         f"![Trained along one order, read along another]({picture})",
         "",
