@@ -47,6 +47,24 @@ def normal_noise(seed: int, indices: np.ndarray, shape: tuple[int, ...]) -> np.n
     return noise
 
 
+def normal_stretch(seed: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Standard normal noise, float32, for tokens that are seen once: half the time of numpy's normals.
+
+    Box and Muller's transform in float32, of which numpy has vector code; no draw is beyond 5.8.
+    """
+    count = int(np.prod(shape))
+    half = -(-count // 2)
+    words = np.random.SFC64(seed).random_raw(half).view(np.uint32)
+    # Of 24 bits, and never 0.
+    uniform = ((words[::2] >> np.uint32(8)) + np.uint32(1)).astype(np.float32) * np.float32(2**-24)
+    radius = np.sqrt(np.float32(-2) * np.log(uniform))
+    angle = words[1::2].astype(np.float32) * np.float32(2 * np.pi * 2**-32)
+    noise = np.empty(2 * half, dtype=np.float32)
+    np.multiply(radius, np.cos(angle), out=noise[:half])
+    np.multiply(radius, np.sin(angle), out=noise[half:])
+    return noise[:count].reshape(shape)
+
+
 @contextmanager
 def seeded_torch(generator: torch.Generator) -> Iterator[None]:
     """Let modules that initialize from torch's global generator (nn.Linear, mamba_ssm.Mamba) draw from `generator`.

@@ -14,7 +14,7 @@ import numpy as np
 
 from harness.contracts import Batch, Samples, Split, Task
 from harness.errors import UserError
-from harness.seeds import generator, normal_noise, seed_of
+from harness.seeds import generator, normal_noise, normal_stretch, seed_of
 
 from ._noise import NoiseKind, token_noise
 
@@ -51,11 +51,9 @@ class PatternSamples(Samples):
     def batch_once(self, start: int, stop: int) -> Batch:
         tokens = self.vectors[self.patterns[start:stop]]
         if self.noise:
-            draw = generator(seed_of(part="noise drawn once", seed=self.noise_seed, start=start))
+            seed = seed_of(part="noise drawn once", seed=self.noise_seed, start=start)
             tokens += np.float32(self.noise) * token_noise(
-                self.noise_kind,
-                lambda shape: draw.standard_normal((len(tokens), *shape), dtype=np.float32),
-                tokens.shape[1:],
+                self.noise_kind, lambda shape: normal_stretch(seed, (len(tokens), *shape)), tokens.shape[1:]
             )
         return Batch(tokens=tokens, target=self.target[start:stop])
 

@@ -41,7 +41,7 @@ class Paper:
         return self.accuracy_threshold
 
 
-@protocols.register("paper", version=1)
+@protocols.register("paper", version=2)
 def paper(
     *,
     hidden: Annotated[int, Range(2, 65536)] = 50,

@@ -90,7 +90,7 @@ def mixing(placement: str, mixer: str, *, epochs: int = EPOCHS) -> Point:
     task = f"locality:length=12,near=2,far=6,placement={placement},noise=0.001"
     settings = f"population=true,samples=100,steps={epochs},learning_rate={RATE if tune else LONG_RATE}"
     rule = "init_scale=0.1,mixer_rate=30,mixer_step=0.1,schedule=loss"
-    evaluation = f"evaluate_every={epochs // 10 if tune else epochs // 20},test_samples=1000"
+    evaluation = f"evaluate_every={epochs // 10 if tune else epochs // 20},test_samples=500"
     facts = {"placement": placement, "mixer": mixer, "budget": epochs}
     return point(task, MIXERS[mixer], f"paper:{settings},{rule},{evaluation}", tune=tune, **facts)
 

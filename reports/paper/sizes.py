@@ -55,7 +55,7 @@ FEW = (10, 20, 40, 80, 160)
 
 
 def _few_points() -> list[Point]:
-    return [majority(dim=dim, samples=n, gap=4, facts={"d": dim, "N": n}) for dim in (32, 64) for n in FEW]
+    return [majority(dim=dim, samples=n, gap=4, budget=1000, facts={"d": dim, "N": n}) for dim in (32, 64) for n in FEW]
 
 
 def _judge_few(results: Results) -> list[Check]:
@@ -97,7 +97,7 @@ def _judge_far(results: Results) -> list[Check]:
 
 def sample_points() -> list[Point]:
     """A fixed training set of so many sequences."""
-    return [locality(samples=n, population=False, budget=1500, facts={"N": n}) for n in SAMPLES]
+    return [locality(samples=n, population=False, budget=1000, facts={"N": n}) for n in SAMPLES]
 
 
 def _judge_samples(results: Results) -> list[Check]:
@@ -136,7 +136,7 @@ EXPERIMENTS = [
         id="fig15",
         title="Majority: test loss against samples and dimension",
         claim="More dimensions need more samples.",
-        setting=MAJORITY_SETTING + "; gap .133",
+        setting=MAJORITY_SETTING + "; gap .133, 1,000 epochs at most",
         points=lambda _: _few_points(),
         judge=_judge_few,
         table=lambda results: columns(results, _few_points(), trajectories={"test loss": "test_loss"}),
@@ -169,7 +169,7 @@ EXPERIMENTS = [
         title="Locality: test accuracy against samples",
         claim="Too few samples do not generalize.",
         setting=LOCALITY_SETTING.replace("100 fresh sequences a step", "N fixed sequences")
-        + "; near 3, 1,500 epochs at most",
+        + "; near 3, 1,000 epochs at most",
         points=lambda _: sample_points(),
         judge=_judge_samples,
         table=lambda results: columns(

@@ -17,7 +17,7 @@ REPORTED = {5: (0.73, 0.53)}
 
 def stack(data: str, depth: int) -> Point:
     """So many Mamba blocks on a kind of data."""
-    settings = "population=true,samples=100,steps=100,learning_rate=10,mixer_rate=30,mixer_step=0.1,schedule=loss"
+    settings = "population=true,samples=50,steps=100,learning_rate=10,mixer_rate=30,mixer_step=0.1,schedule=loss"
     protocol = f"paper:depth={depth},{settings},evaluate_every=20,test_samples=500"
     return point(TASKS[data], "mamba", protocol, data=data, blocks=depth)
 
@@ -112,7 +112,7 @@ EXPERIMENTS = [
         ),
         setting=(
             "mamba-ssm's block, state 16; several are residual, each behind an RMS norm. Majority: L=10, gap .2,"
-            " tau=.01. Locality: L=12, near 3, far 6, placement=matched, tau=.001. d=32, xi=.01, balanced v, 100 fresh"
+            " tau=.01. Locality: L=12, near 3, far 6, placement=matched, tau=.001. d=32, xi=.01, balanced v, 50 fresh"
             " sequences a step, 100 epochs, eta=10 for W_O, not tuned; all blocks together move along their gradient"
             " by at most .1 times the loss. The part of w_D is played by the rows of dt_proj . x_proj . in_proj of the"
             " first block (rank 2, 64 rows, the convolution left out). rms: root mean square of the cosines of all"

@@ -69,7 +69,7 @@ def locality_points() -> list[Point]:
             budget=LOCALITY_BUDGET if noise < 0.01 else 1500,
             facts={"near": near, "tau": noise, "gate": gate},
         )
-        for noise, nears in ((0.001, (2, 3, 4, 5)), (0.01, (3, 5)))
+        for noise, nears in ((0.001, (3, 5)), (0.01, (3, 5)))
         for near in nears
         for gate, architecture in (("trained", FROZEN_GATED), ("fixed at 1/2", FROZEN_UNGATED))
     ]

@@ -76,7 +76,7 @@ def test_the_gated_block_leaves_blind_attention_at_chance(placement):
     records = [
         record
         for p, rate in zip(points, (300.0, 10.0), strict=True)
-        for record in trained(p, rate, steps=250, evaluate_every=125)
+        for record in trained(p, rate, steps=250, evaluate_every=125, test_samples=1000)
     ]
     results = Results(records)
     gated, blind = (results.values(p, "test_accuracy") for p in points)

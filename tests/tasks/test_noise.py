@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+import scipy.stats
 
 from harness.cells import parse_task
+from harness.seeds import normal_stretch
 from harness.tasks._noise import CORRELATION
 
 
@@ -36,3 +38,18 @@ def test_samples_drawn_once_share_labels_and_patterns_with_the_others():
     assert np.array_equal(once.target, again.target)
     assert np.abs(once.tokens - again.tokens).max() < 0.2
     assert np.array_equal(once.tokens, samples.batch_once(8, 16).tokens)
+
+
+def test_noise_that_is_drawn_once_is_standard_normal():
+    drawn = normal_stretch(3, (501, 33, 7)).astype(np.float64)
+    assert drawn.shape == (501, 33, 7) and normal_stretch(3, (501, 33, 7)).dtype == np.float32
+    assert scipy.stats.kstest(drawn.ravel(), "norm").pvalue > 1e-3
+    assert abs(drawn.mean()) < 5 / np.sqrt(drawn.size)
+    assert scipy.stats.kurtosis(drawn.ravel()) == pytest.approx(0, abs=5 * np.sqrt(24 / drawn.size))
+    # The two halves come from the same draws, as sine and cosine: they must not be correlated, nor their squares.
+    half = drawn.size // 2
+    first, second = drawn.ravel()[:half], drawn.ravel()[half : 2 * half]
+    for power in (1, 2):
+        assert abs(np.corrcoef(first**power, second**power)[0, 1]) < 5 / np.sqrt(half)
+    assert not np.array_equal(normal_stretch(3, (10,)), normal_stretch(4, (10,)))
+    assert np.isfinite(normal_stretch(5, (1_000_001,))).all()
