@@ -3,9 +3,19 @@
 import pytest
 import torch
 
+from harness.errors import Unsupported
 from harness.registry import architectures
 
 LONGEST = 140
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call():
+    """A test of an architecture that cannot run here is skipped, with the reason."""
+    try:
+        return (yield)
+    except Unsupported as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture

@@ -3,12 +3,14 @@
 `python tests/architectures/test_architecture_golden.py` writes the file anew.
 """
 
+import contextlib
 import json
 from pathlib import Path
 
 import pytest
 import torch
 
+from harness.errors import Unsupported
 from harness.registry import architectures
 
 GOLDEN = Path(__file__).with_name("golden.json")
@@ -27,9 +29,8 @@ def first_output(name):
 
 @pytest.mark.parametrize("name", architectures.names())
 def test_behaviour_does_not_change_without_a_new_version(name):
-    kept = json.loads(GOLDEN.read_text())
+    kept, now = json.loads(GOLDEN.read_text()), first_output(name)
     assert name in kept, f"{name} has no golden output; run {Path(__file__).name} as a script"
-    now = first_output(name)
     assert now["version"] == kept[name]["version"], f"{name} has a new version; run {Path(__file__).name} as a script"
     assert now["last_step"] == pytest.approx(kept[name]["last_step"], rel=1e-4, abs=1e-7), (
         f"{name} gives another output than version {now['version']} did: raise its version and run"
@@ -37,5 +38,15 @@ def test_behaviour_does_not_change_without_a_new_version(name):
     )
 
 
+def write():
+    """Outputs of what cannot run here stay as they are."""
+    outputs = json.loads(GOLDEN.read_text())
+    for name in architectures.names():
+        with contextlib.suppress(Unsupported):
+            outputs[name] = first_output(name)
+    outputs = {name: outputs[name] for name in architectures.names() if name in outputs}
+    GOLDEN.write_text(json.dumps(outputs, indent=1) + "\n")
+
+
 if __name__ == "__main__":
-    GOLDEN.write_text(json.dumps({name: first_output(name) for name in architectures.names()}, indent=1) + "\n")
+    write()
