@@ -1,0 +1,92 @@
+"""The S4D layer (arXiv 2206.11893)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from einops import repeat
+from jaxtyping import Bool, Complex, Float, Int
+from torch import Tensor, nn
+
+from harness.errors import UserError
+from harness.mixer import Mixer
+from harness.seeds import seeded_torch
+
+from ..kernels.diagonal_ssm import diagonal_convolution, diagonal_reference
+from ..kernels.names import torch_kernel
+from .padding import without_padding
+
+SHORTEST_STEP, LONGEST_STEP = 0.001, 0.1
+
+
+class S4D(Mixer):
+    """A diagonal state space model a channel, then W_O (GELU(y + D u)) with a gated linear unit.
+
+    state_size: N real numbers a channel, which are N / 2 complex ones.
+    """
+
+    causal = True
+
+    def __init__(self, width: int, generator: torch.Generator, state: int = 64, initialization: str = "linear"):
+        super().__init__()
+        if state % 2:
+            raise UserError(f"s4d: the state counts pairs of conjugates, got state={state}; give an even number")
+        self.path = "not run"
+        self.state_size = width * state
+        with seeded_torch(generator):
+            spread = math.log(LONGEST_STEP / SHORTEST_STEP)
+            self.log_step_size = nn.Parameter(torch.rand(width) * spread + math.log(SHORTEST_STEP))
+            # A standard complex normal: its real and imaginary part have variance 1/2.
+            self.c = nn.Parameter(torch.randn(width, state // 2, 2) * math.sqrt(0.5))
+            self.d = nn.Parameter(torch.randn(width))
+            self.out = nn.Linear(width, 2 * width)
+        self.log_decay = nn.Parameter(torch.full((width, state // 2), math.log(0.5)))
+        self.frequency = nn.Parameter(repeat(frequencies(state, initialization), "state -> width state", width=width))
+        for parameter in (self.log_decay, self.frequency):
+            parameter._no_weight_decay = True  # type: ignore[attr-defined]
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch length width"],
+        mask: Bool[Tensor, "batch length"] | None = None,
+        cells: Int[Tensor, "#batch length 2"] | None = None,
+    ) -> Float[Tensor, "batch length width"]:
+        x = without_padding(x, mask)
+        self.path = "vandermonde fft"
+        return self._read_out(x, diagonal_convolution(x, *self._system()))
+
+    def reference(
+        self,
+        x: Float[Tensor, "batch length width"],
+        mask: Bool[Tensor, "batch length"] | None = None,
+        cells: Int[Tensor, "#batch length 2"] | None = None,
+    ) -> Float[Tensor, "batch length width"]:
+        x = without_padding(x, mask)
+        return self._read_out(x, diagonal_reference(x, *self._system()))
+
+    def decays(self, x: Float[Tensor, "batch length width"]) -> Float[Tensor, "batch length width state"]:
+        """|exp(Delta A)|, the same at every step."""
+        kept = torch.exp(-self.log_decay.exp() * self.log_step_size.exp()[:, None])
+        return kept.expand(*x.shape[:2], -1, -1)
+
+    def _system(
+        self,
+    ) -> tuple[Complex[Tensor, "width state"], Complex[Tensor, "width state"], Float[Tensor, " width"]]:
+        """A, C and Delta in double precision."""
+        a = torch.complex(-self.log_decay.double().exp(), self.frequency.double())
+        return a, torch.view_as_complex(self.c.double()), self.log_step_size.double().exp()
+
+    def _read_out(self, x: Tensor, mixed: Tensor) -> Tensor:
+        return F.glu(self.out(F.gelu(mixed + self.d * x)), dim=-1)
+
+    @property
+    def kernel(self) -> str:
+        return torch_kernel(self.path)
+
+
+def frequencies(state: int, initialization: str) -> Float[Tensor, " state"]:
+    """The imaginary parts of A, one a pair of conjugates: S4D-Lin or S4D-Inv."""
+    n = torch.arange(state // 2)
+    return math.pi * n if initialization == "linear" else state / math.pi * (state / (2 * n + 1) - 1)
