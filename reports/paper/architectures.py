@@ -240,7 +240,8 @@ EXPERIMENTS = [
         claim="Mamba ends above local attention, local above global attention, which stays near chance.",
         setting=(
             "L=12, near 2, far 6, d=32, tau=.001, balanced v, 100 fresh sequences a step. eta of W_O is tuned for each"
-            " mixer among 3, 10, 30, 90, 300 on one seed of its own; every mixer moves along its gradient by at most .1 times the loss"
+            " mixer among 3, 10, 30, 90, 300 on one seed of its own; every mixer moves along its gradient by at most .1"
+            " times the loss"
             f" (mixer_rate 30). {EPOCHS} epochs: the median mixer is then neither at chance nor done. xi=.1, not .01 as"
             " in the other figures, for attention's sake: at .01 and eta=30 local attention had not left chance in two"
             " of four trials, at .1 it had in all; xi and the grid of steps were changed after tuned attention and LSTM"
