@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import hashlib
 import importlib.metadata
@@ -9,6 +10,7 @@ import importlib.util
 import platform
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -95,14 +97,13 @@ def is_stale(record: dict[str, Any]) -> bool:
 
 @functools.cache
 def source_of(cell: Cell) -> str:
-    """A hash of the source that decides this cell's numbers: the core, and the entries' own modules.
-
-    An entry's folder may hold shared code: modules that start with `_`, and subpackages. They count too.
+    """A hash of the source that decides this cell's numbers: the core, and the entries' modules with what they import
+    from their own folder. A new task, architecture or scan makes no other record stale.
     """
-    modules = {f"harness.{name}" for name in CORE}
+    architecture = parse_spec(cell.architecture)
     names = {
         tasks: [parse_spec(cell.task).name],
-        architectures: [parse_spec(cell.architecture).name],
+        architectures: [architecture.name, *_parts(architecture.parameters.values())],
         scans: [route.name for route in parse_scan(cell.scan)],
         protocols: [parse_spec(cell.protocol).name],
     }
@@ -110,18 +111,46 @@ def source_of(cell: Cell) -> str:
     if names[protocols] == ["paper"]:
         folder = Path(__file__).parent / "paper"
         files.update(folder.glob("*.py"), folder.glob("*.cpp"))
-    for registry, entries in names.items():
-        for name in entries:
-            modules.add(registry.get(name).module)
-    for module in modules:
+    modules = {registry.get(name).module for registry, entries in names.items() for name in entries}
+    for module in modules | {f"harness.{name}" for name in CORE}:
         spec = importlib.util.find_spec(module)
         if spec is not None and spec.origin is not None:
-            files.add(Path(spec.origin))
-            if module.startswith("harness.") and module.count(".") > 1:
-                folder = Path(spec.origin).parent
-                files.update(folder.glob("_*.py"), folder.glob("*/*.py"), folder.glob("*/*.cpp"))
+            files.update(imported_files(Path(spec.origin)) if module in modules else [Path(spec.origin)])
     digest = hashlib.sha256()
     for path in sorted(files):
         digest.update(path.name.encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def _parts(values: Iterable[str]) -> list[str]:
+    """Architectures that another one is made of: names in a parameter such as pattern="mamba+local-attention"."""
+    known = set(architectures.names())
+    return [name for value in values for part in value.split("+") if (name := part.partition(":")[0]) in known]
+
+
+@functools.cache
+def imported_files(path: Path) -> frozenset[Path]:
+    """A module's file, all that it imports by relative imports, at once or later, and the C++ sources they name."""
+    found: set[Path] = set()
+    waiting = [path]
+    while waiting:
+        path = waiting.pop()
+        if path in found:
+            continue
+        found.add(path)
+        if path.suffix != ".py":
+            continue
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                waiting += _imported_by(node, path)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.endswith(".cpp"):
+                waiting += [source for source in [path.with_name(node.value)] if source.is_file()]
+    return frozenset(found)
+
+
+def _imported_by(node: ast.ImportFrom, path: Path) -> list[Path]:
+    """Files of `from .a.b import c`: a/b.py, or c.py where a/b is a folder."""
+    base = path.parents[node.level - 1].joinpath(*(node.module or "").split("."))
+    candidates = [base.with_suffix(".py"), *(base / f"{alias.name}.py" for alias in node.names)]
+    return [candidate for candidate in candidates if candidate.is_file()]
