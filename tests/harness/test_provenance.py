@@ -28,7 +28,7 @@ def test_shared_code_of_a_folder_counts_where_it_is_imported():
 def test_an_import_is_followed_however_it_is_written(tmp_path):
     (tmp_path / "parts").mkdir()
     for name, text in {
-        "entry.py": "def make():\n    from .parts.one import thing\n    from . import lone\n    from .parts import two\n",
+        "entry.py": "def f():\n    from .parts.one import thing\n    from . import lone\n    from .parts import two\n",
         "lone.py": "from .entry import make\n",  # a circle
         "other.py": "",
         "parts/one.py": "from ..other import nothing\nSOURCE = 'one.cpp'\nGONE = 'gone.cpp'\n",
