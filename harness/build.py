@@ -42,7 +42,7 @@ def build_model(cell: Cell, task: Task, protocol: Standard, *, seed: int) -> Sta
             width=protocol.width,
             depth=protocol.depth,
             expansion=protocol.expansion,
-            readout=protocol.readout,
+            readout="cells" if task.asks_cells else protocol.readout,
             make_mixer=make_mixer,
             routing=routing,
         )

@@ -20,12 +20,17 @@ Split: TypeAlias = Literal["train", "validation", "test"]
 Merge: TypeAlias = Literal["mean", "sum", "gated"]
 
 
+UNASKED = -1
+"""The target of a cell at which nothing is asked."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Batch:
     """A rendered batch in cell order (row-major on the grid).
 
     tokens: float32 [batch, cells, features].
-    target: int64 [batch], the class of each sequence.
+    target: int64 [batch], the class of each sequence; or, where the task asks at cells, int64 [batch, cells], the class
+        of each cell, and UNASKED where nothing is asked.
     mask: bool [batch, cells], True where a cell is real; None where all are.
     """
 
@@ -40,7 +45,7 @@ class Samples(ABC):
     Sample i is a function of (task, split, seed, i) alone, its noise included: however batches are cut, it looks the
     same.
 
-    target: int64 [count].
+    target: int64 [count], or [count, cells] where the task asks at cells.
     patterns: integers [count, cells], the pattern in each cell (class patterns first), or None where a task has no
         such thing (photographs). The ceilings are computed from them.
     """
@@ -65,6 +70,8 @@ class Task(ABC):
 
     grid: (height, width) in cells. features: width of a token. classes: number of classes.
     chance: accuracy of the best constant guess.
+    asks_cells: a class is asked for at some cells of a sequence, and targets are [batch, cells], rather than one class
+        for the whole sequence. Accuracy is then the share of asked cells that are right.
     tests_locality: claims that only where tokens stand relative to each other tells the classes apart; the contract
         suite then holds the order-blind and the position-marginal ceiling within .02 of chance.
     resampled: test images over training images where the seeds' test sets are folds of one finite set, so that their
@@ -76,6 +83,7 @@ class Task(ABC):
     features: int
     classes: int
     chance: float
+    asks_cells: bool = False
     tests_locality: bool = False
     resampled: float = 0.0
 
@@ -97,7 +105,10 @@ class Task(ABC):
         return self
 
     def oracle(self, samples: Samples) -> np.ndarray | None:
-        """The best guess [count] for each sample given its noise-free patterns and their places, or None."""
+        """The best guess for each sample given its noise-free patterns and their places, as `samples.target`, or None.
+
+        Where the task asks at cells, guesses at other cells are not looked at.
+        """
         return None
 
 

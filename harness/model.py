@@ -36,7 +36,7 @@ class StandardModel(nn.Module):
         make_mixer: (layer, route) -> a mixer; called once a layer, or once a layer and route with own parameters.
         routing: what the layers follow.
         readout: "mean" over real cells, or "last": the mean over the last layer's sequences of each one's final real
-            step.
+            step. "cells" reads nothing out: every cell is classified.
         gather_once: with one sequence, reorder the tokens once instead of in every layer; the result is the same.
     """
 
@@ -76,8 +76,8 @@ class StandardModel(nn.Module):
 
     def forward(
         self, tokens: Float[Tensor, "batch cells features"], mask: Bool[Tensor, "batch cells"] | None = None
-    ) -> Float[Tensor, "batch classes"]:
-        """Class scores of tokens in cell order."""
+    ) -> Float[Tensor, "batch *cells classes"]:
+        """Class scores of tokens in cell order; a class for each cell, in cell order, with readout "cells"."""
         if self.gather_once and mask is None:
             return self.in_route_order(self.permute(tokens))
         x = self._embed(tokens)
@@ -85,12 +85,14 @@ class StandardModel(nn.Module):
             x = block(x, mask)
         return self.classify(self._read(self.norm(x), mask))
 
-    def in_route_order(self, tokens: Float[Tensor, "batch cells features"]) -> Float[Tensor, "batch classes"]:
-        """Class scores of tokens that `permute` has already brought into the only route's order."""
+    def in_route_order(self, tokens: Float[Tensor, "batch cells features"]) -> Float[Tensor, "batch *cells classes"]:
+        """Class scores, as `forward` gives them, of tokens that `permute` has brought into the only route's order."""
         x = self._embed(tokens)
         for block in self.blocks:
             x = block(x, None, True)
         x = self.norm(x)
+        if self.readout == "cells":
+            return self.classify(self.first.permute(x, self.first.ranks[0], self.first.routes[0]))
         return self.classify(x.mean(1) if self.readout == "mean" else x[:, -1])
 
     def _embed(self, tokens: Tensor) -> Tensor:
@@ -98,6 +100,8 @@ class StandardModel(nn.Module):
         return self.embed(tokens).to(self.embed.weight.dtype)
 
     def _read(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        if self.readout == "cells":
+            return x
         if self.readout == "mean":
             if mask is None:
                 return reduce(x, "batch cells width -> batch width", "mean")

@@ -15,15 +15,15 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 from torch.func import functional_call, stack_module_state, vmap
-from torch.nn import functional
 
+from .contracts import UNASKED
 from .cuda_graph import GraphedStep
 from .data import Data, Evaluation
 from .errors import Diverged
 from .model import StandardModel
 from .protocols.standard import Standard
 from .routed import RoutedMixer, permute_plainly
-from .train import EXPLODED, Curve, make_optimizer, rate_at
+from .train import EXPLODED, Curve, cross_entropy, make_optimizer, rate_at
 
 Batch = tuple[Tensor, Tensor, Tensor | None]
 Progress = Callable[[int, int, float, float | None], None]
@@ -70,7 +70,10 @@ class Stack:
                 group["lr"] = torch.tensor(group["lr"], device=group["params"][0].device)
 
     def scores(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
-        """Class scores [replicas, batch, classes] of tokens [replicas, batch, cells, features]."""
+        """Class scores [replicas, batch, classes] of tokens [replicas, batch, cells, features].
+
+        Where a task asks at cells they are [replicas, batch, cells, classes].
+        """
         if len(tokens) == 1:  # kernels without a batching rule can serve a single one
             alone = {name: parameter[0] for name, parameter in self.parameters.items()}
             return functional_call(self.model, alone, (tokens[0], None if mask is None else mask[0]))[None]
@@ -98,7 +101,7 @@ class Stack:
 
     def train_step(self, tokens: Tensor, target: Tensor, mask: Tensor | None) -> Tensor:
         """Forward, backward, clip each replica by its own norm, step; returns the losses [replicas]."""
-        losses = cross_entropies(self.scores(tokens, mask), target).mean(1)
+        losses = mean_asked(cross_entropies(self.scores(tokens, mask), target), target)
         self.optimizer.zero_grad(set_to_none=True)
         losses.sum().backward()
         gradients = [p.grad for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]
@@ -113,17 +116,18 @@ class Stack:
     def evaluate(self, splits: Sequence[Evaluation]) -> list[tuple[float, float]]:
         """Accuracy and mean cross-entropy of each replica over its own split."""
         self.model.eval()
-        correct, loss, count = [0] * len(splits), [0.0] * len(splits), 0
+        correct, loss, count = [0] * len(splits), [0.0] * len(splits), [0] * len(splits)
         for batches in zip(*splits, strict=True):
             tokens, target, mask = stacked(batches)
             scores = self.scores(tokens, mask)
-            hits = (scores.argmax(-1) == target).sum(1).tolist()
-            sums = cross_entropies(scores, target).sum(1).tolist()
+            hits = (scores.argmax(-1) == target).flatten(1).sum(1).tolist()
+            sums = cross_entropies(scores, target).flatten(1).sum(1).tolist()
+            asked = (target != UNASKED).flatten(1).sum(1).tolist()
             correct = [a + b for a, b in zip(correct, hits, strict=True)]
             loss = [a + b for a, b in zip(loss, sums, strict=True)]
-            count += target.shape[1]
+            count = [a + b for a, b in zip(count, asked, strict=True)]
         self.model.train()
-        return [(hits / count, total / count) for hits, total in zip(correct, loss, strict=True)]
+        return [(hits / of, total / of) for hits, total, of in zip(correct, loss, count, strict=True)]
 
 
 def train_replicas(
@@ -176,5 +180,12 @@ def stacked(batches: Sequence[Batch]) -> Batch:
 
 
 def cross_entropies(scores: Tensor, target: Tensor) -> Tensor:
-    """[replicas, batch] of scores [replicas, batch, classes]."""
-    return functional.cross_entropy(scores.flatten(0, 1), target.flatten(), reduction="none").view(target.shape)
+    """Shaped as target, [replicas, batch] or [replicas, batch, cells]; zero where nothing is asked."""
+    return cross_entropy(scores, target, reduction="none").view(target.shape)
+
+
+def mean_asked(losses: Tensor, target: Tensor) -> Tensor:
+    """[replicas], each replica's mean over what it was asked."""
+    if target.ndim == 2:
+        return losses.mean(1)
+    return losses.flatten(1).sum(1) / (target != UNASKED).flatten(1).sum(1)

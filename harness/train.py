@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from .build import build_model
 from .cells import Run, scan_of
-from .contracts import Task
+from .contracts import UNASKED, Task
 from .data import Data, Evaluation
 from .decays import decay_quantiles
 from .errors import Diverged
@@ -189,7 +189,7 @@ def train_step(
     mask: torch.Tensor | None,
 ) -> torch.Tensor:
     """Forward, backward, clip, step; returns the loss. The timing session measures this very function."""
-    loss = functional.cross_entropy(model(tokens, mask), target)
+    loss = cross_entropy(model(tokens, mask), target)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     nn.utils.clip_grad_norm_(model.parameters(), protocol.clip)
@@ -197,15 +197,20 @@ def train_step(
     return loss.detach()
 
 
+def cross_entropy(scores: torch.Tensor, target: torch.Tensor, reduction: str = "mean") -> torch.Tensor:
+    """Of scores [..., classes] to targets [...], over what is asked."""
+    return functional.cross_entropy(scores.flatten(0, -2), target.flatten(), reduction=reduction, ignore_index=UNASKED)
+
+
 @torch.no_grad()
 def evaluate(model: nn.Module, split: Evaluation) -> tuple[float, float]:
-    """Accuracy and mean cross-entropy over a split."""
+    """Accuracy and mean cross-entropy over all that a split asks: its sequences, or the cells that it asks at."""
     model.eval()
     correct, loss, count = 0, 0.0, 0
     for tokens, target, mask in split:
         scores = model(tokens, mask)
         correct += int((scores.argmax(-1) == target).sum())
-        loss += float(functional.cross_entropy(scores, target, reduction="sum"))
-        count += len(target)
+        loss += float(cross_entropy(scores, target, reduction="sum"))
+        count += int((target != UNASKED).sum())
     model.train()
     return correct / count, loss / count

@@ -201,8 +201,9 @@ def _task_facts(task, output: str | None) -> dict[str, object]:
                 ("oracle", found.oracle),
             )
         },
+        "asks_cells": task.asks_cells,
         "tests_locality": task.tests_locality,
-        "example_target": int(batch.target[0]),
+        "example_target": batch.target[0].tolist(),
         "example_tokens": f"float32 {list(batch.tokens[:1].shape)}, mean {batch.tokens[0].mean():.3f}",
     }
     if samples.patterns is not None:
@@ -214,18 +215,23 @@ def _task_facts(task, output: str | None) -> dict[str, object]:
 
 
 def _draw_examples(samples, task, output: str) -> None:
-    """A line of four samples for each of the first five classes; cells of class pattern 0 framed orange, of 1 blue."""
+    """A line of four samples for each of the first five classes; cells of class pattern 0 framed orange, of 1 blue.
+
+    A task that asks at cells has one line of samples, and the cells that it asks at are framed orange.
+    """
     import numpy as np
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
 
-    classes = min(task.classes, 5)
+    from harness.contracts import UNASKED
+
+    classes = 1 if task.asks_cells else min(task.classes, 5)
     figure = Figure(figsize=(8, 2.2 * classes), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     height, width = task.grid
-    for target, line in enumerate(figure.subplots(classes, 4)):
-        found = np.flatnonzero(samples.target == target)[:4]
+    for target, line in enumerate(figure.subplots(classes, 4, squeeze=False)):
+        found = np.arange(4) if task.asks_cells else np.flatnonzero(samples.target == target)[:4]
         for axis in line[len(found) :]:
             axis.set_axis_off()
         for axis, index in zip(line, found, strict=False):
@@ -243,7 +249,10 @@ def _draw_examples(samples, task, output: str) -> None:
                 for cell in np.flatnonzero(samples.patterns[index] == pattern) if samples.patterns is not None else ():
                     corner = (cell % width, cell // width)
                     axis.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=colour, linewidth=1.6))
-            axis.set_title(f"target {target}", fontsize=8)
+            for cell in np.flatnonzero(samples.target[index] != UNASKED) if task.asks_cells else ():
+                corner = (cell % width, cell // width)
+                axis.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor="#E69F00", linewidth=0.8))
+            axis.set_title("asked where framed" if task.asks_cells else f"target {target}", fontsize=8)
             axis.set_xticks([])
             axis.set_yticks([])
     figure.savefig(output)

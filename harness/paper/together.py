@@ -23,7 +23,7 @@ from .course import Course
 from .descent import FusedDescent, LabelledTokens, descent_for
 from .gradient_torch import hinge_gradient_replicas
 from .model import PaperModel
-from .train import Outcome, check, is_last, outcome_of, train_sets, whole
+from .train import Outcome, check, is_last, outcome_of, refuse_what_does_not_fit, train_sets, whole
 
 Report = Callable[[int, int, int, float, float | None], None]
 """(trial, step, steps, training loss, last test accuracy)."""
@@ -37,9 +37,11 @@ class Trial:
 
     Raises:
         TypeError: a mixer without the fused gradient, which trains one trial at a time.
+        Unsupported: a task that the protocol cannot ask.
     """
 
     def __init__(self, run: Run, task: Task, protocol: Paper):
+        refuse_what_does_not_fit(run, task)
         self.data = Data(task, spec=run.cell.task, seed=run.seed, device=run.device)
         self.model: PaperModel = build_paper_model(run.cell, task, protocol, seed=run.seed).to(run.device)
         descent = descent_for(self.model)

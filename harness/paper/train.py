@@ -36,11 +36,10 @@ def train_and_evaluate(run: Run, task: Task, protocol: Paper, report: Report) ->
     """Train until convergence or to the last step; what the record holds of it.
 
     Raises:
-        Unsupported: the task is not one of two classes.
+        Unsupported: the task is not one of two classes, or asks at cells.
         Diverged: the loss is not finite or has exploded.
     """
-    if task.classes != 2:
-        raise Unsupported(f"protocol paper needs two classes, task {run.cell.task} has {task.classes}", "another task")
+    refuse_what_does_not_fit(run, task)
     data = Data(task, spec=run.cell.task, seed=run.seed, device=run.device)
     model = build_paper_model(run.cell, task, protocol, seed=run.seed).to(run.device)
     descent = descent_for(model)
@@ -61,6 +60,18 @@ def train_and_evaluate(run: Run, task: Task, protocol: Paper, report: Report) ->
         step_down(model, protocol, train_loss)
         report(step + 1, protocol.steps, train_loss, accuracy)
     return outcome_of(course, model, descent, data, protocol)
+
+
+def refuse_what_does_not_fit(run: Run, task: Task) -> None:
+    """The sign of one number a sequence is the guess.
+
+    Raises:
+        Unsupported: the task is not one of two classes, or asks at cells.
+    """
+    if task.asks_cells:
+        raise Unsupported(f"protocol paper reads one answer a sequence, task {run.cell.task} asks at cells", "standard")
+    if task.classes != 2:
+        raise Unsupported(f"protocol paper needs two classes, task {run.cell.task} has {task.classes}", "another task")
 
 
 def is_last(step: int, train_loss: float, protocol: Paper) -> bool:

@@ -72,6 +72,8 @@ def standard(
     drawn once and passed over in a new order each time. Validation accuracy is taken every `evaluate_every` steps.
     `threshold` is the share of the way from chance to 1 that validation accuracy must reach to count as learned.
     readout=mean averages the cells; readout=last takes each route's final step (the mean of them for several routes).
+    A task that asks at cells (its card says so) needs no readout: every cell is classified, and loss and accuracy are
+        means over the cells that are asked.
     transfer: scans, separated by spaces, by which the trained model also reads the first 512 test samples: what was
         learned along one order, tried along another. They need as many routes as the cell's own scan.
     """

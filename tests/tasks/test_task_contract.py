@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from harness.ceilings import ceilings
+from harness.contracts import UNASKED
 from harness.registry import tasks
 
 SPLITS = ("train", "validation", "test")
@@ -18,10 +19,11 @@ def test_a_batch_has_the_declared_shapes_and_types(entry, default):
     assert len(samples) == 12
     assert batch.tokens.shape == (12, task.cells, task.features)
     assert batch.tokens.dtype == np.float32
-    assert batch.target.shape == (12,)
+    assert batch.target.shape == samples.target.shape == ((12, task.cells) if task.asks_cells else (12,))
     assert batch.target.dtype == samples.target.dtype == np.int64
     assert np.isfinite(batch.tokens).all()
-    assert batch.target.min() >= 0 and batch.target.max() < task.classes
+    assert batch.target.min() >= (UNASKED if task.asks_cells else 0) and batch.target.max() < task.classes
+    assert (batch.target != UNASKED).reshape(12, -1).any(axis=1).all()
     if batch.mask is not None:
         assert batch.mask.shape == (12, task.cells) and batch.mask.dtype == bool
     if samples.patterns is not None:
@@ -58,6 +60,12 @@ def test_classes_are_balanced_in_random_order(entry, default):
     task = default(entry)
     if len(task.sample("train", 100_000, 3)) < 100_000:
         pytest.skip("a finite task has the classes that its images have")
+    if task.asks_cells:
+        asked = task.sample("train", 3000, 3).target
+        frequencies = np.bincount(asked[asked != UNASKED], minlength=task.classes) / (asked != UNASKED).sum()
+        error = np.sqrt(1 / task.classes / (asked != UNASKED).sum())
+        assert (np.abs(frequencies - 1 / task.classes) < 5 * error).all()
+        return
     for count in (40, 3000):
         target = task.sample("train", count, 3).target
         frequencies = np.bincount(target, minlength=task.classes)
@@ -97,6 +105,7 @@ def test_a_finite_split_holds_each_image_once_and_validation_and_test_do_not_dep
 def test_chance_is_the_share_of_the_largest_class_tested_on(entry, default):
     task = default(entry)
     target = task.sample("test", 3000, 3).target
+    target = target[target != UNASKED]
     assert np.bincount(target).max() / len(target) == pytest.approx(task.chance, abs=0.02)
 
 
