@@ -18,7 +18,7 @@ from .linear_attention import join_heads, split_heads
 from .padding import without_padding
 from .positions import rotate
 
-CHUNK = 64
+CHUNK = 32
 
 
 class RetNet(Mixer):

@@ -70,7 +70,7 @@ def test_a_width_that_does_not_fit_is_named_in_one_line(build):
 def test_the_kernel_names_the_chunk(build):
     mixer = build("retnet")
     mixer(tokens(1, 3, 16))
-    assert mixer.kernel.startswith("torch ") and mixer.kernel.endswith("/retention chunk 64")
+    assert mixer.kernel.startswith("torch ") and mixer.kernel.endswith("/retention chunk 32")
 
 
 @pytest.mark.filterwarnings("error")
