@@ -64,6 +64,12 @@ class Mixer(nn.Module, ABC):
         """
         return None
 
+    def uncounted_flops(self, length: int) -> int:
+        """Floating-point operations on a sequence of `length` steps in scans and transforms: what a count of matrix
+        products, convolutions and attention does not see (`harness.cost`).
+        """
+        return 0
+
     def fixed_scores(self, x: Float[Tensor, "batch length width"]) -> Float[Tensor, "batch length length"] | None:
         """(W_C^T x_t).(W_B^T x_s) at [t, s] where training does not change it; None stands for x_t . x_s."""
         raise NotImplementedError

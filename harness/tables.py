@@ -69,6 +69,16 @@ def columns_of(rows: Sequence[Row]) -> dict[str, list[str]]:
     return columns
 
 
+def cost_columns_of(rows: Sequence[Row]) -> dict[str, list[str]]:
+    """What mixing costs, for tables with room: operations a token, and the numbers that a recurrence carries."""
+    columns = {}
+    for header, name in (("mixing FLOP/tok", "flops_per_token"), ("state", "state_size")):
+        values = [row.get(name) for row in rows]
+        if any(value is not None for value in values):
+            columns[header] = ["" if value is None else f"{value:,.0f}" for value in values]
+    return columns
+
+
 def accuracy_text(row: Row) -> str:
     """`0.823 +- 0.021 (n=5)`, with what became of the runs that have no accuracy."""
     others = [f"{count} {status}" for status, count in row.outcomes.items() if status != "done"]
@@ -204,6 +214,7 @@ def flat_rows(rows: Sequence[Row]) -> list[dict[str, Any]]:
             },
             "learning_rate": row.learning_rate,
             "parameters": row.parameters,
+            **{name: row.get(name) for name in ("state_size", "flops_per_token")},
             "kernel": row.kernel,
             "stale": row.stale,
         }
@@ -233,7 +244,7 @@ def render(rows: Sequence[Row], findings: Sequence[Finding], *, form: str, width
     for table in tables_of(rows):
         columns, captions = columns_of(table), caption_of(table)
         if form == "markdown":
-            parts += ["  \n".join(captions), markdown_table(columns)]
+            parts += ["  \n".join(captions), markdown_table(columns | cost_columns_of(table))]
         else:
             parts.append("\n".join([*captions, "", terminal_table(columns, width=width)]))
     if findings:

@@ -14,6 +14,7 @@ from torch.nn import functional
 from .build import build_model
 from .cells import Run, scan_of
 from .contracts import UNASKED, Task
+from .cost import mixing_cost
 from .data import Data, Evaluation
 from .decays import decay_quantiles
 from .errors import Diverged
@@ -119,6 +120,7 @@ def outcome_of(
         "learning_rate": protocol.learning_rate,
         "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
         "kernel": model.kernel,
+        **mixing_cost(model, protocol.batch_size),
     }
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from harness.cells import UNTUNED, short
 from harness.record import Record
 from harness.summary import Row, findings_of, mixtures, rows_of, tables_of
-from harness.tables import caption_of, columns_of, finding_lines, markdown_table
+from harness.tables import caption_of, columns_of, cost_columns_of, finding_lines, markdown_table
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#F0E442")
 """Okabe and Ito's palette: told apart by colour-blind readers too."""
@@ -36,7 +36,7 @@ def write_report(records: Sequence[Record], timings: Sequence[dict[str, Any]], p
     for number, group in enumerate(tables_of(rows), start=1):
         lines += [f"## {number}. {short('task', group[0].task)}", ""]
         lines += ["  \n".join(caption_of(group)), ""]
-        lines += [markdown_table(columns_of(group)), ""]
+        lines += [markdown_table(columns_of(group) | cost_columns_of(group)), ""]
         lines += ["Runs made by:", "", "```", _command(group), "```", ""]
         lines += [
             "Test accuracy: mean over seeds with a 95% t interval. Steps: median over seeds, and how many reached it"

@@ -30,7 +30,8 @@ class Mamba(Mixer):
         super().__init__()
         self.package = mamba_package()
         self.path = "not run"
-        self.state_size = expand * width * (state + conv - 1)
+        self.channels, self.state = expand * width, state
+        self.state_size = self.channels * (state + conv - 1)
         with seeded_torch(generator):
             build = MambaBlock if self.package is None else self.package.block
             self.block: Any = build(d_model=width, d_state=state, d_conv=conv, expand=expand)
@@ -55,6 +56,12 @@ class Mamba(Mixer):
         cells: Int[Tensor, "#batch length 2"] | None = None,
     ) -> Float[Tensor, "batch length width"]:
         return run_block(self.block, without_padding(x, mask), selective_scan_reference)
+
+    def uncounted_flops(self, length: int) -> int:
+        """The selective scan's: Delta A, its exponential, (Delta u) B, two for the state, two for its product with C
+        a state; Delta u and two for D u a channel.
+        """
+        return length * self.channels * (7 * self.state + 3)
 
     def gate_directions(self) -> Float[Tensor, "rows width"]:
         """Rows of dt_proj . x_proj . in_proj, the path from a token to each channel's step size.

@@ -25,7 +25,7 @@ class MinGRU(Mixer):
     def __init__(self, width: int, generator: torch.Generator, expand: int = 1):
         super().__init__()
         self.path = "not run"
-        self.state_size = expand * width
+        self.state_size: int = expand * width
         with seeded_torch(generator):
             self.gate = nn.Linear(width, expand * width)
             self.candidate = nn.Linear(width, expand * width)
@@ -49,6 +49,10 @@ class MinGRU(Mixer):
     ) -> Float[Tensor, "batch length width"]:
         x = without_padding(x, mask)
         return self.out(gated_average_reference(self.gate(x), self.candidate(x)))
+
+    def uncounted_flops(self, length: int) -> int:
+        """The recurrence's 1 - z, two products and a sum for each part of the state; the scan does a few times that."""
+        return 4 * length * self.state_size
 
     def gate_directions(self) -> Float[Tensor, "rows width"]:
         return self.gate.weight

@@ -66,6 +66,13 @@ class S4D(Mixer):
         x = without_padding(x, mask)
         return self._read_out(x, diagonal_reference(x, *self._system()))
 
+    def uncounted_flops(self, length: int) -> int:
+        """Two real transforms of a channel's inputs, of twice the length n at 5/2 n log2 n, and their product with that
+        of the kernel; the kernel's own transform serves the whole batch and is left out.
+        """
+        points = 2 * length
+        return round(len(self.d) * (5 * points * math.log2(points) + 3 * points))
+
     def decays(self, x: Float[Tensor, "batch length width"]) -> Float[Tensor, "batch length width state"]:
         """|exp(Delta A)|, the same at every step."""
         kept = torch.exp(-self.log_decay.exp() * self.log_step_size.exp()[:, None])

@@ -118,3 +118,16 @@ def test_json_is_json_even_for_a_single_seed():
     cells = json.loads(render(rows, [], form="json"))["cells"]
     assert cells[0]["test_accuracy_low"] is None
     assert cells[0]["test_accuracy"] == 0.6
+
+
+def test_what_mixing_costs_stands_in_every_format_but_the_printed_table():
+    some = [record | {"flops_per_token": 1536.5, "state_size": 64} for record in records("gru")]
+    rows = rows_of(some + records(), [])  # records of before the columns have none
+    assert "FLOP" not in render(rows, [], form="table") and not {"state", "mixing FLOP/tok"} & columns_of(rows).keys()
+    header, _, first, second = render(rows, [], form="markdown").splitlines()[-4:]
+    assert header.endswith("| mixing FLOP/tok | state |") and first.endswith("| 1,536 | 64 |")
+    assert second.endswith("|  |  |")
+    cells = json.loads(render(rows, [], form="json"))["cells"]
+    assert [(cell["flops_per_token"], cell["state_size"]) for cell in cells] == [(1536.5, 64), (None, None)]
+    assert "state_size,flops_per_token" in render(rows, [], form="csv").splitlines()[0]
+    assert "mixing FLOP/tok" not in render(rows_of(records(), []), [], form="markdown")
