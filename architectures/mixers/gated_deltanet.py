@@ -82,6 +82,10 @@ class GatedDeltaNet(Mixer):
         """alpha_t of every head."""
         return self._gate(x)[0].exp().mT
 
+    def uncounted_flops(self, length: int) -> int:
+        """The triangular systems': a product and a difference for each pair of a chunk's steps and each column."""
+        return -(-length // CHUNK) * CHUNK * (CHUNK - 1) * (self.conv1d.out_channels - self.qkv.in_features)
+
     def _gate(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Logarithms of alpha, and beta, [batch, heads, length] each."""
         step, rate = self.gates(x).to(self.dt_bias.dtype).mT.chunk(2, dim=1)

@@ -63,6 +63,10 @@ class Hybrid(Mixer):
             y = y + mixer.reference(_normalized(x + y), mask, cells)
         return y
 
+    def uncounted_flops(self, length: int) -> int:
+        """All parts'."""
+        return sum(mixer.uncounted_flops(length) for mixer in self._mixers())
+
     def _mixers(self) -> list[Mixer]:
         return [part for part in self.parts if isinstance(part, Mixer)]
 

@@ -104,6 +104,17 @@ class Mamba2(Mixer):
         step_size = step_sizes(self.block, x @ self.gate_directions().mT)
         return torch.exp(-torch.exp(self.block.A_log) * step_size)
 
+    def uncounted_flops(self, length: int) -> int:
+        """None in torch, where the scan is made of products. In mamba-ssm's kernels the recurrence's: one to decay a
+        state, two to add the input, two for its product with C; Delta u and two for D u a channel; and the convolution.
+        """
+        if not self.path.startswith("mamba_"):
+            return 0
+        taps, convolved = self.block.conv1d.kernel_size[0], self.block.conv1d.in_channels
+        channels, state = self.block.out_proj.in_features, self.block.d_state
+        convolution = 2 * taps * convolved if self.path == "mamba_split_conv1d_scan_combined" else 0
+        return length * (channels * (5 * state + 3) + convolution)
+
     def _package_function(self, x: Tensor) -> str | None:
         """Which of mamba-ssm's functions serves these tensors."""
         if self.package is None or not x.is_cuda or x.dtype == torch.float64:

@@ -80,6 +80,12 @@ class Mamba3(Mixer):
         rate = F.softplus(rate).clamp(min=self.block.A_floor)
         return torch.exp(-rate * F.softplus(step + self.block.dt_bias))
 
+    def uncounted_flops(self, length: int) -> int:
+        """The recurrence's, all of which is in kernels: one to decay a state, two to add this input and two the one
+        before, two for its product with C; Delta u and two for D u a channel.
+        """
+        return length * self.block.d_inner * (7 * self.block.d_state + 3)
+
     def _gate_rows(self) -> slice:
         """in_proj gives z, x, B, C, step sizes, rates, and more."""
         block = self.block

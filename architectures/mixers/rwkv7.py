@@ -99,6 +99,10 @@ class RWKV7(Mixer):
         kept = self._log_decay(self._shifted(x)["decay"]).exp()
         return rearrange(kept, "batch heads length channels -> batch length heads channels")
 
+    def uncounted_flops(self, length: int) -> int:
+        """The triangular systems': a product and a difference for each pair of a chunk's steps and each column."""
+        return -(-length // CHUNK) * CHUNK * (CHUNK - 1) * 2 * self.out.in_features
+
     def _shifted(self, x: Tensor) -> dict[str, Tensor]:
         """The token mixed with the one before it, a share a channel, for each of the six inputs."""
         step = F.pad(x, (0, 0, 1, 0))[:, :-1] - x

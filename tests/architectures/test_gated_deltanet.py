@@ -119,6 +119,11 @@ def test_the_state_is_counted(build):
     assert build("gated-deltanet", width=32).state_size == 4 * (8 * 16) + 3 * 4 * 32
 
 
+def test_the_triangular_systems_are_counted(build):
+    """Of 40 steps two chunks: 496 pairs of steps each, a product and a difference for 8 + 16 columns of 4 heads."""
+    assert build("gated-deltanet", width=32).uncounted_flops(40) == 2 * 496 * 2 * 4 * (8 + 16)
+
+
 def test_a_width_that_does_not_fit_is_named_in_one_line(build):
     with pytest.raises(UserError, match="must divide the width 18.*got heads=4"):
         build("gated-deltanet", width=18)

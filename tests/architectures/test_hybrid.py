@@ -55,6 +55,11 @@ def test_its_properties_follow_from_the_parts(build, pattern, causal, order_blin
     assert hybrid.state_size == (sum(part.state_size for part in hybrid.parts) if sized else None)
 
 
+def test_what_its_parts_do_not_count_adds_up(build):
+    alone = sum(build(name).uncounted_flops(40) for name in ("mamba", "rwkv7"))
+    assert build('hybrid:pattern="mamba+gru+rwkv7"').uncounted_flops(40) == alone > 0
+
+
 def test_padding_does_not_pass_from_part_to_part(build):
     hybrid = build('hybrid:pattern="lstm+global-attention"', perturbed=True)
     x = tokens(2, 9, 16)

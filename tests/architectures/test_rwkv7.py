@@ -120,6 +120,11 @@ def test_the_state_is_counted(build):
     assert build("rwkv7:heads=4", width=32).state_size == 4 * 8 * 8 + 32
 
 
+def test_the_triangular_systems_are_counted(build):
+    """Of 40 steps three chunks: 120 pairs of steps each, a product and a difference for 8 + 8 columns of 4 heads."""
+    assert build("rwkv7", width=32).uncounted_flops(40) == 3 * 120 * 2 * 4 * (8 + 8)
+
+
 @pytest.mark.parametrize("width", [18, 4])
 def test_a_width_that_does_not_fit_is_named_in_one_line(build, width):
     with pytest.raises(UserError, match=f"must divide the width {width}.*got heads=4"):
