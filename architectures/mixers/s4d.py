@@ -6,7 +6,6 @@ import math
 
 import torch
 import torch.nn.functional as F
-from einops import repeat
 from jaxtyping import Bool, Complex, Float, Int
 from torch import Tensor, nn
 
@@ -43,7 +42,7 @@ class S4D(Mixer):
             self.d = nn.Parameter(torch.randn(width))
             self.out = nn.Linear(width, 2 * width)
         self.log_decay = nn.Parameter(torch.full((width, state // 2), math.log(0.5)))
-        self.frequency = nn.Parameter(repeat(frequencies(state, initialization), "state -> width state", width=width))
+        self.frequency = nn.Parameter(frequencies(state, initialization).repeat(width, 1))
         for parameter in (self.log_decay, self.frequency):
             parameter._no_weight_decay = True  # type: ignore[attr-defined]
 

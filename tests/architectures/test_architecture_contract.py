@@ -82,6 +82,18 @@ def test_gradients_reach_every_trainable_parameter(build, spec):
 
 
 @each_spec
+def test_an_optimizer_can_step_what_was_built(build, spec):
+    mixer = build(spec, dtype=torch.float32)
+    trained = [parameter for parameter in mixer.parameters() if parameter.requires_grad]
+    if not trained:
+        pytest.skip("nothing to train")
+    outputs_and_gradients(mixer, mixer, tokens(3, 33, torch.float32))
+    before = [parameter.detach().clone() for parameter in trained]
+    torch.optim.SGD(trained, lr=1.0).step()
+    assert all(not torch.equal(parameter, old) for parameter, old in zip(trained, before, strict=True))
+
+
+@each_spec
 def test_one_seed_gives_one_mixer_and_leaves_the_global_generator_alone(build, spec):
     x = tokens(2, 12)
     before = torch.get_rng_state()
