@@ -160,6 +160,13 @@ class Store:
         row = self._connection.execute("SELECT record FROM runs WHERE key = ?", (key,)).fetchone()
         return None if row is None else json.loads(row[0])
 
+    def statuses(self, keys: Iterable[str]) -> dict[str, str]:
+        """Status by key of those runs that are there, without reading the records."""
+        rows = (
+            (key, self._connection.execute("SELECT status FROM runs WHERE key = ?", (key,)).fetchone()) for key in keys
+        )
+        return {key: row[0] for key, row in rows if row is not None} if self._version else {}
+
     def find_many(self, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
         """The records that are there, by key."""
         found = ((key, self.find(key)) for key in keys)

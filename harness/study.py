@@ -23,7 +23,10 @@ WORST_SCORE = -1e6
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """What is asked for: cells, seeds, where and how they run, and whether each cell's learning rate is tuned first."""
+    """What is asked for: cells, seeds, where and how they run, and whether each cell's learning rate is tuned first.
+
+    rates: the learning rates that tuning tries, for every cell; multiples of each protocol's own where there are none.
+    """
 
     cells: Sequence[Cell]
     seeds: Sequence[int]
@@ -31,6 +34,7 @@ class Study:
     dtype: str = "float32"
     tune: bool = False
     tuning_seeds: Sequence[int] = TUNING_SEEDS
+    rates: Sequence[float] = ()
     training: Training = Training()
 
 
@@ -75,29 +79,8 @@ def run_study(
         return _do(runs, store, executor, progress, fresh=fresh, outcome=outcome, check=check)
 
     if study.tune:
-        rates = tuning_rates(study)
-        trials = [
-            Run(cell=cell.with_learning_rate(rate), seed=seed, device=study.device, dtype=study.dtype, purpose=TUNING)
-            for cell in cells
-            for rate in rates[cell]
-            for seed in study.tuning_seeds
-        ]
-        records = do(trials)
-        cells = [best_rate(cell, rates[cell], trials, records) for cell in cells]
-    # Which rates were tried is part of what a final run is: it stands in its key and beside its score.
-    tried = [" ".join(f"{rate:g}" for rate in rates[cell]) if study.tune else "" for cell in study.cells]
-    tuned_on = f"{len(study.tuning_seeds)} tuning seed{'s' * (len(study.tuning_seeds) > 1)}"
-    final = [
-        Run(
-            cell=cell,
-            seed=seed,
-            device=study.device,
-            dtype=study.dtype,
-            selection=f"best of {grid} on {tuned_on}" if study.tune else UNTUNED,
-        )
-        for cell, grid in zip(cells, tried, strict=True)
-        for seed in study.seeds
-    ]
+        cells = best_cells(study, do(tuning_runs(study)))
+    final = final_runs(study, cells)
     outcome.from_store = 0  # counts final runs; a stale tuning run, which may have chosen a rate, stays reported
     found = do(final)
     outcome.records = [found[run.key] for run in final]
@@ -108,6 +91,44 @@ def run_study(
             ran, study.device, study.dtype, store, plugins, progress, fresh=fresh, in_process=not workers
         )
     return outcome
+
+
+def tuning_runs(study: Study) -> list[Run]:
+    """Every rate of every cell on the tuning seeds."""
+    rates = tuning_rates(study)
+    return [
+        Run(cell=cell.with_learning_rate(rate), seed=seed, device=study.device, dtype=study.dtype, purpose=TUNING)
+        for cell in study.cells
+        for rate in rates[cell]
+        for seed in study.tuning_seeds
+    ]
+
+
+def best_cells(study: Study, records: dict[str, Record]) -> list[Cell]:
+    """The study's cells, each at its best rate, once all tuning runs have a record."""
+    rates, trials = tuning_rates(study), tuning_runs(study)
+    return [best_rate(cell, rates[cell], trials, records) for cell in study.cells]
+
+
+def final_runs(study: Study, cells: Sequence[Cell]) -> list[Run]:
+    """Every seed of the study's cells, at the rates that `cells` have.
+
+    Which rates were tried is part of what a final run is: it stands in its key and beside its score.
+    """
+    rates = tuning_rates(study) if study.tune else {}
+    tried = [" ".join(f"{rate:g}" for rate in rates.get(cell, ())) for cell in study.cells]
+    tuned_on = f"{len(study.tuning_seeds)} tuning seed{'s' * (len(study.tuning_seeds) > 1)}"
+    return [
+        Run(
+            cell=cell,
+            seed=seed,
+            device=study.device,
+            dtype=study.dtype,
+            selection=f"best of {grid} on {tuned_on}" if study.tune else UNTUNED,
+        )
+        for cell, grid in zip(cells, tried, strict=True)
+        for seed in study.seeds
+    ]
 
 
 def _do(
@@ -140,7 +161,11 @@ def _do(
 
 
 def tuning_rates(study: Study) -> dict[Cell, list[float]]:
-    """The learning rates that each cell tries: multiples of its protocol's, the same for cells of one protocol."""
+    """The learning rates that each cell tries: the study's, or multiples of its protocol's, the same for cells of one
+    protocol.
+    """
+    if study.rates:
+        return {cell: list(study.rates) for cell in study.cells}
     rates = {}
     for cell in study.cells:
         protocol = protocol_of(cell)

@@ -159,11 +159,14 @@ class Finding:
         )
 
 
-def findings_of(rows: Sequence[Row]) -> list[Finding]:
+def findings_of(rows: Sequence[Row], primary: tuple[str, str] = PRIMARY) -> list[Finding]:
     """Every pair of scans that shares a table and an architecture, paired by seed; stale rows take no part.
 
-    Horizontal against Hilbert is the declared primary family and corrected by itself; the other pairs are exploratory
-    and corrected together.
+    The declared primary pair, horizontal against Hilbert unless a study says otherwise, is a family of its own;
+    the other pairs are exploratory and corrected together.
+
+    Args:
+        primary: canonical texts of two scans; an effect is the second's score minus the first's.
     """
     groups: dict[tuple[tuple[str, ...], str], list[Row]] = {}
     for row in rows:
@@ -172,7 +175,7 @@ def findings_of(rows: Sequence[Row]) -> list[Finding]:
     pairs: list[tuple[bool, Row, Row, int, Comparison]] = []
     for group in groups.values():
         for pair in itertools.combinations(group, 2):
-            first, second = pair[::-1] if (pair[0].scan, pair[1].scan) == PRIMARY[::-1] else pair
+            first, second = pair[::-1] if (pair[0].scan, pair[1].scan) == primary[::-1] else pair
             scores = [
                 {r["seed"]: r["test_accuracy"] for r in row.records if r["status"] == "done"} for row in (first, second)
             ]
@@ -184,10 +187,10 @@ def findings_of(rows: Sequence[Row]) -> list[Finding]:
                     [scores[1][s] for s in seeds],
                     resampled=_resampled([*first.records, *second.records]),
                 )
-                pairs.append(((first.scan, second.scan) == PRIMARY, first, second, left_out, comparison))
+                pairs.append(((first.scan, second.scan) == primary, first, second, left_out, comparison))
     findings = []
-    for primary in (True, False):
-        family = [pair for pair in pairs if pair[0] is primary]
+    for declared in (True, False):
+        family = [pair for pair in pairs if pair[0] is declared]
         corrected = correct([pair[-1] for pair in family])
         for (_, first, second, left_out, _), comparison in zip(family, corrected, strict=True):
             findings.append(
@@ -196,7 +199,7 @@ def findings_of(rows: Sequence[Row]) -> list[Finding]:
                     architecture=first.architecture,
                     first=first.scan,
                     second=second.scan,
-                    primary=primary,
+                    primary=declared,
                     family=len(family),
                     left_out=left_out,
                     comparison=comparison,

@@ -124,14 +124,15 @@ def finding_lines(findings: Sequence[Finding]) -> list[str]:
     """The comparisons between scans, the declared primary family first."""
     lines = []
     families = (
-        (True, "horizontal against hilbert (declared beforehand; paired by seed, sign-flip test, Holm over"),
+        (True, "{} against {} (declared beforehand; paired by seed, sign-flip test, Holm over"),
         (False, "other pairs of scans (exploratory; paired by seed, sign-flip test, Holm over"),
     )
     tables = {finding.table for finding in findings}
     for primary, title in families:
         family = [finding for finding in findings if finding.primary is primary]
         if family:
-            lines.append(f"{title} {family[0].family}):")
+            names = (short("scan", name) for name in (family[0].first, family[0].second))
+            lines.append(f"{title.format(*names)} {family[0].family}):")
             for finding in family:
                 task, protocol, device, dtype, selection = finding.table
                 where = f"{short('task', task)}, {short('protocol', protocol)}, {device}, {dtype}, {selection}: "

@@ -15,21 +15,28 @@ from typing import Any
 
 from harness.cells import UNTUNED, short
 from harness.record import Record
-from harness.summary import Row, findings_of, mixtures, rows_of, tables_of
+from harness.summary import PRIMARY, Row, findings_of, mixtures, rows_of, tables_of
 from harness.tables import caption_of, columns_of, cost_columns_of, finding_lines, markdown_table
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#F0E442")
 """Okabe and Ito's palette: told apart by colour-blind readers too."""
 
 
-def write_report(records: Sequence[Record], timings: Sequence[dict[str, Any]], path: Path, *, store: str) -> list[Path]:
+def write_report(
+    records: Sequence[Record],
+    timings: Sequence[dict[str, Any]],
+    path: Path,
+    *,
+    store: str,
+    primary: tuple[str, str] = PRIMARY,
+) -> list[Path]:
     """Write a Markdown page and its PNG figures (`<page>-<n>-accuracy.png`, `...-curves.png`, `...-speed.png`).
 
     Returns:
         the figures' paths.
     """
     rows = rows_of(records, timings)
-    findings = findings_of(rows)
+    findings = findings_of(rows, primary)
     figures: list[Path] = []
     lines = ["# Scan orders and architectures", ""]
     lines += [f"From `{store}` by `python -m harness report {store} -o {path.name}`, {date.today().isoformat()}.", ""]
