@@ -22,9 +22,10 @@ def mamba3(
 ) -> Mixer:
     """Mamba-3 block on a CUDA machine: trapezoidal discretization, rotating states, no convolution.
 
-    Source: mamba-ssm's own Mamba3 in its single-input form, with its Triton kernels, which compute in bfloat16 and are
-    the only form there is: there is no plain one to compare them with, so the reference is the block itself. Elsewhere
-    it is unsupported. Changed: heads of 16 channels and states of 64 (theirs: 64 and 128), for narrow models.
+    Source: Lahoti et al., arXiv 2603.15569, single-input form: mamba-ssm's own Mamba3 with its Triton kernels. They
+    compute in bfloat16 whatever the dtype, and there is no plain form to compare them with: the reference is the block
+    itself. Elsewhere it is unsupported. Left out: the multi-input form. Changed: heads of 16 channels and states of 64
+    (theirs: 64 and 128), for narrow models.
 
     state: numbers of state per channel, a power of two. expand: channels per unit of width.
     headdim: channels a head, a power of two; must divide expand times the width.

@@ -9,6 +9,7 @@ State space duality (arXiv 2405.21060, Eq. 2 and section 6) with q = C, k = B an
 from __future__ import annotations
 
 import torch
+from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
@@ -44,12 +45,21 @@ def scalar_decay_chunked(
     total = log2_kept(log_decay[..., None], chunk)
     within = (kept_between(total, dtype) * (queries @ keys.mT)) @ values
 
-    written = keys.mT @ (values * torch.exp2((total[..., -1:, :] - total).to(dtype)))
+    written = _product(keys.mT, values * torch.exp2((total[..., -1:, :] - total).to(dtype)))
     # The state that is handed on adds up over all chunks: in bfloat16 it would lose what is small.
     written = written.to(torch.promote_types(dtype, torch.float32))
     kept = torch.exp2(total[..., -1:, :].to(written.dtype))
     before = [torch.zeros_like(written[:, :, 0])]
     for keep, write in zip(kept.unbind(2)[:-1], written.unbind(2)[:-1], strict=True):
         before.append(keep * before[-1] + write)
-    across = torch.exp2(total.to(dtype)) * (queries @ torch.stack(before, dim=2).to(dtype))
+    across = torch.exp2(total.to(dtype)) * _product(queries, torch.stack(before, dim=2).to(dtype))
     return joined(within + across, length)
+
+
+def _product(left: Tensor, right: Tensor) -> Tensor:
+    """`left @ right`; where all heads share the left factor, their right factors stand side by side in one product."""
+    if left.shape[1] == right.shape[1]:
+        return left @ right
+    together = left @ rearrange(right, "batch heads chunks rows columns -> batch 1 chunks rows (heads columns)")
+    pattern = "batch 1 chunks rows (heads columns) -> batch heads chunks rows columns"
+    return rearrange(together, pattern, heads=right.shape[1])

@@ -94,7 +94,7 @@ class GatedDeltaNet(Mixer):
 
     def _project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         length, width = x.shape[1:]
-        mixed = F.silu(self.conv1d(self.qkv(x).mT)[..., :length]).mT
+        mixed = F.silu(self.conv1d(self.qkv(x).mT)[..., :length].mT)
         q, k, v = (split_heads(part, self.heads) for part in mixed.split([width, width, self.out.in_features], dim=-1))
         return of_norm_one(q), of_norm_one(k), v
 

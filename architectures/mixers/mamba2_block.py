@@ -70,7 +70,7 @@ def run_block(
     convolved = block.conv1d.in_channels
     state = (convolved - channels) // 2
     z, inputs, given = block.in_proj(x).split([channels, convolved, heads], dim=-1)
-    inputs = F.silu(block.conv1d(inputs.mT)[..., : x.shape[1]]).mT
+    inputs = F.silu(block.conv1d(inputs.mT)[..., : x.shape[1]].mT)
     inputs, B, C = inputs.split([channels, state, state], dim=-1)
     step_size = step_sizes(block, given).mT
     inputs = split_heads(inputs, heads)
