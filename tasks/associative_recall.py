@@ -46,9 +46,10 @@ def associative_recall(
     Raises:
         UserError: the pairs do not fit, or the symbols do not suffice.
 
-    Source: Arora et al. (Zoology), arXiv 2312.04927, multi-query associative recall with its alpha=0.1, laid out as in
-    the authors' generator, random symbols between the questions included. Ours: classes are the values rather than the
-    whole vocabulary, no symbol is set aside for blanks, vectors are fixed, sizes are smaller (theirs: 8192 symbols).
+    Source: Arora et al. (Zoology), arXiv 2312.04927, multi-query associative recall, laid out as the authors' generator
+    does, random symbols between the questions included. Ours: classes are the values rather than the whole vocabulary,
+    no symbol is set aside for blanks, vectors are fixed, alpha is .1 (their code's default is .01), and sizes are
+    smaller (theirs: 8192 symbols).
     """
     return AssociativeRecall(length=length, pairs=pairs, vocabulary=vocabulary, alpha=alpha, dim=dim)
 
