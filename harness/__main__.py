@@ -26,6 +26,7 @@ COMMANDS = {
     "export": "write a store's runs as CSV, JSON Lines or Parquet",
     "rerun": "run one stored run again and say whether it comes out the same",
     "speed": "time mixers alone over a sweep of lengths: growth of time and memory, and where one overtakes another",
+    "check": "hold what a plug-in registers to the contracts and say what to mend",
     "doctor": "say what is installed, which kernels can run here, and how to get what is missing",
 }
 
