@@ -254,7 +254,13 @@ def test_a_run_that_fails_gives_exit_code_1_and_an_unsupported_one_gives_0(tmp_p
     assert "unsupported" in unsupported.stdout
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=lambda how: how.name)
+@pytest.mark.parametrize(
+    "how",
+    [
+        pytest.param(signal.SIGKILL, id="SIGKILL", marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, id="SIGINT"),
+    ],
+)
 def test_a_study_killed_in_mid_run_goes_on_from_what_had_finished(tmp_path, how):
     protocol = "standard:steps=60,validation_samples=16,test_samples=64,width=8,evaluate_every=30"
     arguments = [
