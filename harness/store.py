@@ -129,13 +129,22 @@ class Store:
                 f"store {str(self.path)!r} was deleted or replaced while it was in use; what came since is lost,"
                 " start the same command again"
             )
-        self._connection.execute("BEGIN IMMEDIATE")
         try:
-            yield
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
-        self._connection.execute("COMMIT")
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                if self._connection.in_transaction:  # a full disk has rolled it back already
+                    self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise OSError(
+                f"store {str(self.path)!r} cannot be written: {error}; what was finished before is safe, free some"
+                " space or mend its folder and start the same command again"
+            ) from error
 
     def write(self, record: dict[str, Any]) -> None:
         """Write one run's record; a record with the same key is replaced."""
