@@ -27,7 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run.add_argument("--quiet", action="store_true", help="no progress on standard error")
     report = actions.add_parser("report", help="write one Markdown page with figures from the store")
     report.add_argument("--store", default="paper.sqlite", metavar="FILE", help="default: paper.sqlite")
-    report.add_argument("-o", "--output", default="paper.md", metavar="FILE.md", help="default: paper.md")
+    report.add_argument(
+        "-o", "--output", default="paper.md", metavar="FILE", help="a .md or an .html file (default: paper.md)"
+    )
 
 
 def main(options: argparse.Namespace) -> int:
@@ -103,15 +105,12 @@ def _summarize(experiments, records) -> None:
 
 def _report(options: argparse.Namespace) -> int:
     from harness.provenance import is_stale
+    from harness.reports.html_page import page_path, write_as  # pyright: ignore[reportMissingImports]
     from harness.reports.paper.catalogue import EXPERIMENTS  # pyright: ignore[reportMissingImports]
     from harness.reports.paper.page import write_page  # pyright: ignore[reportMissingImports]
     from harness.store import Store
 
-    path = Path(options.output)
-    if path.suffix != ".md" or path.is_dir():
-        raise UserError(f"paper report writes Markdown, give a .md file, got {options.output!r}")
-    if not path.parent.is_dir():
-        raise UserError(f"paper report: the folder {str(path.parent)!r} does not exist; make it first")
+    path = page_path(options.output, subject="paper report")
     with Store(options.store, read_only=True) as store:
         records = [record for record in store.records() if record["protocol"].startswith("paper:")]
     if not records:
@@ -119,6 +118,7 @@ def _report(options: argparse.Namespace) -> int:
             f"paper report: {options.store} holds no runs of it; make some with: python -m harness paper run"
         )
     command = f"python -m harness paper report --store {Path(options.store).name} -o {options.output}"
-    pictures = write_page(EXPERIMENTS, records, path, command=command, stale=sum(map(is_stale, records)))
+    stale = sum(map(is_stale, records))
+    pictures = write_as(path, lambda page: write_page(EXPERIMENTS, records, page, command=command, stale=stale))
     print(f"{path} with {len(pictures)} figures", file=sys.stderr)
     return 0

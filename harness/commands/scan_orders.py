@@ -28,7 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run.add_argument("--quiet", action="store_true", help="no progress on standard error")
     report = actions.add_parser("report", help="write one Markdown page with figures from the store")
     report.add_argument("--store", default=STORE, metavar="FILE", help=f"default: {STORE}")
-    report.add_argument("-o", "--output", default=PAGE, metavar="FILE.md", help=f"default: {PAGE}")
+    report.add_argument(
+        "-o", "--output", default=PAGE, metavar="FILE", help=f"a .md or an .html file (default: {PAGE})"
+    )
 
 
 def main(options: argparse.Namespace) -> int:
@@ -108,14 +110,11 @@ def _summarize(records) -> None:
 
 
 def _report(options: argparse.Namespace) -> int:
+    from harness.reports.html_page import page_path, write_as  # pyright: ignore[reportMissingImports]
     from harness.reports.scan_orders.page import write_page  # pyright: ignore[reportMissingImports]
     from harness.store import Store
 
-    path = Path(options.output)
-    if path.suffix != ".md" or path.is_dir():
-        raise UserError(f"scan-orders report writes Markdown, give a .md file, got {options.output!r}")
-    if not path.parent.is_dir():
-        raise UserError(f"scan-orders report: the folder {str(path.parent)!r} does not exist; make it first")
+    path = page_path(options.output, subject="scan-orders report")
     with Store(options.store, read_only=True) as store:
         records = [record for record in store.records(tuning=True) if record["protocol"].startswith("standard:")]
         timings = store.timings()
@@ -124,6 +123,7 @@ def _report(options: argparse.Namespace) -> int:
             f"scan-orders report: {options.store} holds no runs of it; make some with:"
             " python -m harness scan-orders run"
         )
-    pictures = write_page(records, timings, path, store=Path(options.store).name)
+    name = Path(options.store).name
+    pictures = write_as(path, lambda page: write_page(records, timings, page, store=name))
     print(f"{path} with {len(pictures)} figures", file=sys.stderr)
     return 0

@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         if name == "watch":
             action.add_argument("--every", type=float, default=5.0, metavar="SECONDS", help="default: 5")
         if name == "report":
-            action.add_argument("-o", "--output", metavar="FILE.md", help="default: NAME.md")
+            action.add_argument("-o", "--output", metavar="FILE", help="a .md or an .html file (default: NAME.md)")
 
 
 def main(options: argparse.Namespace) -> int:
@@ -237,14 +237,11 @@ def _watch(options: argparse.Namespace, found: StudyFile, study: Study, path: st
 
 def _report(options: argparse.Namespace, found: StudyFile, study: Study, path: str) -> int:
     from harness.reports.comparison import write_report  # pyright: ignore[reportMissingImports]
+    from harness.reports.html_page import page_path, write_as  # pyright: ignore[reportMissingImports]
     from harness.routing import scan_from
     from harness.store import Store
 
-    page = Path(options.output or f"{found.name}.md")
-    if page.suffix != ".md" or page.is_dir():
-        raise UserError(f"study report writes Markdown, give a .md file, got {str(page)!r}")
-    if not page.parent.is_dir():
-        raise UserError(f"study report: the folder {str(page.parent)!r} does not exist; make it first")
+    page = page_path(options.output or f"{found.name}.md", subject="study report")
     with Store(path, read_only=True) as store:
         _, final = runs_of(study, store)
         records = list(store.find_many(run.key for run in final or ()).values())
@@ -254,8 +251,9 @@ def _report(options: argparse.Namespace, found: StudyFile, study: Study, path: s
     primary = (scan_from(found.primary[0])[0], scan_from(found.primary[1])[0])
     cells = {record["cell"] for record in records}
     shown = [row for row in timings if row["cell"] in cells]
-    files = write_report(records, shown, page, store=path, primary=primary)
-    print(f"{page} with {len(files)} figures: {', '.join(file.name for file in files)}", file=sys.stderr)
+    files = write_as(page, lambda where: write_report(records, shown, where, store=path, primary=primary))
+    beside = f" with {len(files)} figures: {', '.join(file.name for file in files)}" if files else ""
+    print(f"{page}{beside}", file=sys.stderr)
     return 0
 
 

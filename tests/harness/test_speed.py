@@ -379,7 +379,7 @@ def test_a_failed_line_is_exit_code_1(tmp_path, plugin, monkeypatch, capsys):
         (["--width", "x"], "--width is a whole number"),
         (["--step-seconds", "-1"], "--step-seconds is a positive number"),
         (["--memory", "nan"], "--memory is a positive number"),
-        (["--arch", "mambo"], "did you mean mamba?"),
+        (["--arch", "mambo"], "did you mean mamba"),
         (["--arch", "local-attention:heads=5"], "heads must divide the width 32, got heads=5"),
         (["--device", "tpu"], "device is one of"),
         (["--dtype", "float16"], "--dtype is one of float32, tf32, bfloat16, got 'float16'"),

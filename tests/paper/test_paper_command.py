@@ -51,7 +51,7 @@ def test_the_list_names_every_experiment(capsys):
         (["run", "--device", "tpu"], "tpu"),
         (["run", "--store", "nowhere/p.sqlite"], "does not exist"),
         (["report", "--store", "none.sqlite"], "'none.sqlite' does not exist"),
-        (["report", "--store", "none.sqlite", "-o", "page.html"], "give a .md file"),
+        (["report", "--store", "none.sqlite", "-o", "page.txt"], "give a .md file or a .html file"),
     ],
 )
 def test_mistakes_are_one_line(tmp_path, capsys, monkeypatch, arguments, words):

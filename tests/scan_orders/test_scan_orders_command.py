@@ -122,7 +122,7 @@ def test_the_full_study_holds_the_default_one_and_only_orders_that_fit():
         (["run", "--device", "tpu"], "tpu"),
         (["run", "--store", "nowhere/p.sqlite"], "does not exist"),
         (["report", "--store", "none.sqlite"], "'none.sqlite' does not exist"),
-        (["report", "--store", "none.sqlite", "-o", "page.html"], "give a .md file"),
+        (["report", "--store", "none.sqlite", "-o", "page.txt"], "give a .md file or a .html file"),
         (["report", "--store", "none.sqlite", "-o", "no/page.md"], "folder 'no' does not exist"),
     ],
 )
