@@ -120,5 +120,5 @@ def _report(options: argparse.Namespace) -> int:
     command = f"python -m harness paper report --store {Path(options.store).name} -o {options.output}"
     stale = sum(map(is_stale, records))
     pictures = write_as(path, lambda page: write_page(EXPERIMENTS, records, page, command=command, stale=stale))
-    print(f"{path} with {len(pictures)} figures", file=sys.stderr)
+    print(f"{path} with {len(pictures)} figures" if pictures else str(path), file=sys.stderr)
     return 0

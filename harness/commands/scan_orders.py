@@ -125,5 +125,5 @@ def _report(options: argparse.Namespace) -> int:
         )
     name = Path(options.store).name
     pictures = write_as(path, lambda page: write_page(records, timings, page, store=name))
-    print(f"{path} with {len(pictures)} figures", file=sys.stderr)
+    print(f"{path} with {len(pictures)} figures" if pictures else str(path), file=sys.stderr)
     return 0
