@@ -12,6 +12,7 @@ import numpy as np
 from harness.contracts import Grid
 from harness.locality import blob_gaps, retention
 from harness.ranking import Correlation, correlate
+from harness.routing import scan_from
 from harness.statistics import holm
 
 from .drawing import colour_of, grid_of_panels, routes_of
@@ -34,9 +35,17 @@ FEWEST_ORDERS = 3
 
 @functools.cache
 def gaps_of(order: str, grid: Grid, half: bool) -> np.ndarray | None:
-    """float64 [cells], the distribution of `harness.locality.blob_gaps`, mean over routes; None if not known here."""
+    """float64 [cells], the distribution of `harness.locality.blob_gaps`, mean over routes; None if not known here.
+
+    Of routes that are handed out layer by layer the first: the trained decays are the first layer's.
+    """
     routes = routes_of(order, grid)
-    return None if routes is None else np.mean([blob_gaps(route, grid, BLOB, half=half) for route in routes], axis=0)
+    if routes is None:
+        return None
+    scan = scan_from(order)[2]
+    followed = routes[:1] if scan.per_layer else routes
+    segments = scan.segment_lengths(grid)
+    return np.mean([blob_gaps(route, grid, BLOB, half=half, segments=segments) for route in followed], axis=0)
 
 
 def figures_of(

@@ -5,7 +5,7 @@ import pytest
 
 from harness.locality import blob_gaps, retention
 from harness.reports.scan_orders.results import results_of
-from harness.reports.scan_orders.theory import TRAINED, figures_of, predictions_of
+from harness.reports.scan_orders.theory import TRAINED, figures_of, gaps_of, predictions_of
 from harness.routing import scan_from
 
 
@@ -25,6 +25,14 @@ def test_the_trained_figure_is_the_mean_over_the_decays_that_were_seen(winner):
     shares = blob_gaps(scan_from(orders[0])[2].routes((8, 8))[0], (8, 8), 3, half=True)
     expected = np.mean([retention(shares, decay) for decay in np.linspace(0.4, 0.95, 32)])
     assert figures[:, 0] == pytest.approx(expected)
+
+
+def test_cells_of_cut_routes_never_meet_and_layers_follow_their_own_route():
+    rows = gaps_of("horizontal", (8, 8), False)
+    assert rows.sum() == pytest.approx(1)
+    assert 0 < gaps_of("atrous", (8, 8), False).sum() < 0.7
+    np.testing.assert_array_equal(gaps_of("mamba-nd", (8, 8), False), rows)
+    np.testing.assert_array_equal(gaps_of("zigma8", (8, 8), False), gaps_of("snake", (8, 8), False))
 
 
 def test_attention_has_no_trained_figure(winner):
