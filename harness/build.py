@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from .cells import Cell, protocol_of, scan_of, task_of
+from .cells import Cell, cell_from, protocol_of, scan_of, task_of
 from .contracts import Task
 from .errors import UserError
+from .matching import REFERENCE, matched_width
 from .mixer import Mixer
 from .model import StandardModel
 from .protocols.paper import Paper
@@ -33,13 +34,28 @@ def build_model(cell: Cell, task: Task, protocol: Standard, *, seed: int) -> Sta
         Unsupported: a scan that does not fit the grid, an architecture that cannot run here.
         UserError: parameters that do not go together.
     """
-    routing, make_mixer = _parts(cell, task, protocol, width=protocol.width, seed=seed)
+    width = protocol.width if protocol.match == "width" else _matched_width(cell, task, protocol)
+    return _standard_model(cell, task, protocol, width=width, seed=seed)
+
+
+def _matched_width(cell: Cell, task: Task, protocol: Standard) -> int:
+    reference = cell_from(cell.task, REFERENCE, "horizontal", cell.protocol)
+    return matched_width(
+        protocol.match,
+        lambda width: _standard_model(cell, task, protocol, width=width, seed=0),
+        lambda: _standard_model(reference, task, protocol, width=protocol.width, seed=0),
+        name=cell.architecture,
+    )
+
+
+def _standard_model(cell: Cell, task: Task, protocol: Standard, *, width: int, seed: int) -> StandardModel:
+    routing, make_mixer = _parts(cell, task, protocol, width=width, seed=seed)
     frame_seed = seed_of(kind="frame", protocol=protocol.shape, features=task.features, seed=seed)
     with seeded_torch(torch.Generator().manual_seed(frame_seed)):
         return StandardModel(
             features=task.features,
             classes=task.classes,
-            width=protocol.width,
+            width=width,
             depth=protocol.depth,
             expansion=protocol.expansion,
             readout="cells" if task.asks_cells else protocol.readout,

@@ -22,19 +22,30 @@ def mixing_cost(model: StandardModel, batch: int) -> dict[str, float | None]:
     """
     # A copy, because a mixer notes which kernel it ran, and the record names the one that trained.
     routed = copy.deepcopy(model.first)
-    mixers: list[Any] = [routed.mixers[route % len(routed.mixers)] for route in range(len(routed.routes))]
-    sizes = [mixer.state_size for mixer in mixers]
     try:
-        flops = _flops_per_token(routed, mixers, batch, model.embed.out_features)
+        flops = _flops_per_token(routed, batch, model.embed.out_features)
     except Exception:
         flops = None
-    return {"flops_per_token": flops, "state_size": None if None in sizes else sum(sizes)}
+    return {"flops_per_token": flops, "state_size": state_size(model)}
 
 
-def _flops_per_token(routed: RoutedMixer, mixers: list[Any], batch: int, width: int) -> float:
+def state_size(model: StandardModel) -> int | None:
+    """Numbers that the first layer carries from step to step a sequence, over all its routes; None where a mixer has no
+    state of a fixed size.
+    """
+    sizes = [mixer.state_size for mixer in _mixers(model.first)]
+    return None if None in sizes else sum(sizes)
+
+
+def _mixers(routed: RoutedMixer) -> list[Any]:
+    """One a route."""
+    return [routed.mixers[route % len(routed.mixers)] for route in range(len(routed.routes))]
+
+
+def _flops_per_token(routed: RoutedMixer, batch: int, width: int) -> float:
     one, two = (_counted(routed, rows, width) for rows in (1, 2))
     shared = 2 * one - two  # what is done once however many sequences there are: S4D's kernel, say
-    formula = sum(mixer.uncounted_flops(length) for mixer in mixers for length in routed.segments)
+    formula = sum(mixer.uncounted_flops(length) for mixer in _mixers(routed) for length in routed.segments)
     return (two - one + shared / batch + formula) / routed.routes.shape[1]
 
 

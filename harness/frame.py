@@ -18,7 +18,7 @@ COLUMNS = (
     "order_blind_ceiling", "position_marginal_ceiling", "oracle_accuracy", "threshold_accuracy",
     "steps_to_threshold", "curve_area",
     "train_tokens_per_second", "forward_tokens_per_second", "step_seconds", "forward_seconds", "permutation_seconds",
-    "peak_bytes", "parameters", "state_size", "flops_per_token", "kernel", "relative_error", "speed_note",
+    "peak_bytes", "width", "parameters", "state_size", "flops_per_token", "kernel", "relative_error", "speed_note",
     "learning_rate", "selection", "purpose",
     "steps", "test_samples", "run_seconds", "device", "dtype", "threads", "machine", "torch_version",
     "mamba_ssm_version", "numpy_version", "python_version", "harness_version", "commit", "dirty", "deterministic",

@@ -85,7 +85,7 @@ def _prepare(cell: Cell, device: str) -> Bench:
     optimizer = make_optimizer(model, protocol)
     mixer: Mixer = model.first.mixers[0]  # type: ignore[assignment]
     coordinates = model.first.coordinates[0][None]
-    x = _unit_tokens(len(tokens), task.cells, protocol.width, device)
+    x = _unit_tokens(len(tokens), task.cells, model.embed.out_features, device)
     output_error, gradient_error = errors_against_reference(mixer, x, coordinates)
     train_step(model, optimizer, protocol, tokens, target, mask)  # makes the optimizer's state before memory is read
     peak = peak_bytes(lambda: train_step(model, optimizer, protocol, tokens, target, mask), device)

@@ -20,8 +20,8 @@ from .registry import architectures, protocols, scans, tasks
 from .specs import parse_scan, parse_spec
 
 CORE = (
-    "build", "ceilings", "contracts", "cuda_graph", "data", "decays", "execute", "execute_together", "mixer", "model",
-    "precision", "replicas", "routed", "routing", "seeds", "train",
+    "build", "ceilings", "contracts", "cuda_graph", "data", "decays", "execute", "execute_together", "matching",
+    "mixer", "model", "precision", "replicas", "routed", "routing", "seeds", "train",
 )  # fmt: skip
 """The harness's own modules whose code can change a run's numbers."""
 

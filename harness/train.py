@@ -119,6 +119,7 @@ def outcome_of(
         "curve": {"step": curve.steps, "validation_accuracy": curve.accuracy, "train_loss": curve.train_loss},
         "learning_rate": protocol.learning_rate,
         "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        "width": model.embed.out_features,
         "kernel": model.kernel,
         **mixing_cost(model, protocol.batch_size),
     }

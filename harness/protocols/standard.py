@@ -26,6 +26,7 @@ class Standard:
     evaluate_every: int
     threshold: float
     transfer: tuple[str, ...]
+    match: str
 
     timed = True
     tuning_factors = (1 / 3, 1.0, 10 / 3)
@@ -33,7 +34,8 @@ class Standard:
     @property
     def shape(self) -> str:
         """The part that decides the parameters' shapes, and so the initialization; the rest must not change it."""
-        return f"standard:depth={self.depth},width={self.width},expansion={self.expansion}"
+        matched = "" if self.match == "width" else f",match={self.match}"
+        return f"standard:depth={self.depth},width={self.width},expansion={self.expansion}{matched}"
 
     @property
     def train_count(self) -> int:
@@ -63,6 +65,7 @@ def standard(
     evaluate_every: Annotated[int, Range(1, 1_000_000)] = 25,
     threshold: Annotated[float, Range(0.01, 1.0)] = 0.5,
     transfer: str = "none",
+    match: Literal["width", "parameters", "state"] = "width",
 ) -> Standard:
     """Embed, depth x [norm, mixer, residual, norm, MLP, residual], readout; cross-entropy; AdamW.
 
@@ -76,6 +79,9 @@ def standard(
         means over the cells that are asked.
     transfer: scans, separated by spaces, by which the trained model also reads the first 512 test samples: what was
         learned along one order, tried along another. They need as many routes as the cell's own scan.
+    match=width gives every architecture the same width; match=parameters the width, a multiple of 4, at which its model
+        comes nearest to the parameters of `mamba` at `width` along one route; match=state likewise to the state that a
+        layer carries from step to step, and what carries none is unsupported. The record has the width.
     """
     return Standard(
         depth=depth,
@@ -94,4 +100,5 @@ def standard(
         evaluate_every=evaluate_every,
         threshold=threshold,
         transfer=() if transfer == "none" else tuple(transfer.split()),
+        match=match,
     )
