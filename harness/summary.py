@@ -75,11 +75,17 @@ def rows_of(records: Iterable[Record], timings: Iterable[dict[str, Any]]) -> lis
         groups.setdefault(key, []).append(record)
     rows = [_row(group, dict(speeds.get(key[:3], {}))) for key, group in groups.items()]
     for table in tables_of(rows):
-        sessions = [row.speed["session"] for row in table if "session" in row.speed]
+        session = main_session(table)
         for row in table:
-            if sessions and row.speed.get("session", statistics.mode(sessions)) != statistics.mode(sessions):
+            if row.speed.get("session", session) != session:
                 row.speed["speed_note"] = "; ".join(filter(None, [row.speed.get("speed_note"), "another session"]))
     return rows
+
+
+def main_session(rows: Sequence[Row]) -> str | None:
+    """The timing session that covers most of the rows; None where none was timed."""
+    sessions = [row.speed["session"] for row in rows if "session" in row.speed]
+    return statistics.mode(sessions) if sessions else None
 
 
 def tables_of(rows: Sequence[Row]) -> list[list[Row]]:

@@ -18,8 +18,8 @@ from harness.record import Record
 from harness.summary import PRIMARY, Row, findings_of, mixtures, rows_of, tables_of
 from harness.tables import caption_of, columns_of, cost_columns_of, finding_lines, markdown_table
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#F0E442")
-"""Okabe and Ito's palette: told apart by colour-blind readers too."""
+from . import pareto
+from .drawing import COLOURS, new_figure
 
 
 def write_report(
@@ -50,11 +50,15 @@ def write_report(
             " (`>` where half did not within the budget). Throughput counts cells, not route steps.",
             "",
         ]
-        for name, draw in (("accuracy", _draw_accuracy), ("curves", _draw_curves), ("speed", _draw_speed)):
+        for name, draw in (("accuracy", _draw_accuracy), ("curves", _draw_curves)):
             file = path.with_name(f"{path.stem}-{number}-{name}.png")
             if draw(group, file):
                 figures.append(file)
                 lines += [f"![{name}]({file.name})", ""]
+        file = path.with_name(f"{path.stem}-{number}-speed.png")
+        front = pareto.section(group, file)
+        figures += [file] if front else []
+        lines += front
         local = [finding for finding in findings if finding.table == group[0].table]
         for line in finding_lines(local):
             lines += [f"- {line.strip()}"] if line.startswith("  ") else ["", line, ""]
@@ -112,15 +116,6 @@ def _provenance(records: Sequence[Record]) -> list[str]:
     return lines
 
 
-def _figure(width: float, height: float):
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
 def _names(rows: Sequence[Row]) -> tuple[list[str], list[str]]:
     return list(dict.fromkeys(row.architecture for row in rows)), list(dict.fromkeys(row.scan for row in rows))
 
@@ -131,7 +126,7 @@ def _draw_accuracy(rows: Sequence[Row], path: Path) -> bool:
     if not shown:
         return False
     architectures, scans = _names(shown)
-    figure = _figure(7.5, 0.9 + 0.32 * len(architectures) * max(1.4, len(scans)) * 0.75)
+    figure = new_figure(7.5, 0.9 + 0.32 * len(architectures) * max(1.4, len(scans)) * 0.75)
     axis = figure.subplots()
     for row in shown:
         offset = (scans.index(row.scan) - (len(scans) - 1) / 2) * 0.8 / max(1, len(scans))
@@ -176,7 +171,7 @@ def _draw_curves(rows: Sequence[Row], path: Path) -> bool:
     architectures, scans = _names(shown)
     across = min(3, len(scans))
     down = -(-len(scans) // across)
-    figure = _figure(3.6 * across + 1.9, 2.7 * down + 0.3)
+    figure = new_figure(3.6 * across + 1.9, 2.7 * down + 0.3)
     panels = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True)
     for axis in panels.flat[len(scans) :]:
         axis.set_visible(False)
@@ -200,37 +195,5 @@ def _draw_curves(rows: Sequence[Row], path: Path) -> bool:
     panels.flat[0].set_ylabel("validation accuracy")
     handles, labels = panels.flat[0].get_legend_handles_labels()
     figure.legend(handles, labels, fontsize=7, loc="outside right upper", frameon=False)
-    figure.savefig(path)
-    return True
-
-
-def _draw_speed(rows: Sequence[Row], path: Path) -> bool:
-    """Accuracy against training throughput: up and to the right is better."""
-    shown = [row for row in rows if row.done and row.speed.get("train_tokens_per_second")]
-    if not shown:
-        return False
-    architectures, scans = _names(shown)
-    markers = "osD^vP*X<>"
-    figure = _figure(7.0, 3.6)
-    axis = figure.subplots()
-    for row in shown:
-        axis.errorbar(
-            [row.speed["train_tokens_per_second"]],
-            [row.accuracy.mean],
-            yerr=None if math.isnan(row.accuracy.half) else [row.accuracy.half],
-            fmt=markers[scans.index(row.scan) % len(markers)],
-            color=COLOURS[architectures.index(row.architecture) % len(COLOURS)],
-            markersize=5,
-            capsize=2,
-        )
-    for index, name in enumerate(architectures):
-        axis.plot([], [], "o", color=COLOURS[index % len(COLOURS)], label=short("architecture", name))
-    for index, scan in enumerate(scans):
-        axis.plot([], [], markers[index % len(markers)], color="#444444", label=short("scan", scan))
-    axis.set_xscale("log")
-    axis.set_xlabel("training throughput, tokens (cells) a second")
-    axis.set_ylabel("test accuracy")
-    axis.grid(alpha=0.25, which="both")
-    axis.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
     figure.savefig(path)
     return True

@@ -16,7 +16,7 @@ from harness.cells import short
 from harness.growth import Crossover, Growth, crossovers, growth_of
 from harness.tables import markdown_table, terminal_table
 
-from .comparison import COLOURS
+from .drawing import COLOURS, new_figure
 
 Session: TypeAlias = dict[str, Any]
 """What `harness.speed.speed_session` returns: settings, provenance, rows."""
@@ -164,14 +164,10 @@ def crossing_lines(session: Session) -> list[str]:
 
 def draw(session: Session, path: Path) -> bool:
     """Log-log panels of forward time, training time and memory against length; False where nothing was timed."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     timed = [row for row in session["rows"] if _timed(row)]
     if not timed:
         return False
-    figure = Figure(figsize=(12, 4.2), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(12, 4.2)
     panels = figure.subplots(1, 3)
     names = list(costs_of(session, "training"))
     found = growths(session)
