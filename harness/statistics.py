@@ -62,10 +62,12 @@ class Comparison:
 
     p: two-sided sign-flip permutation p, or that of Nadeau and Bengio's t test where splits share training samples.
     corrected: after Holm over its family. smallest: the least p attainable at this n. detectable: the effect that a
-    paired t test would find with power 0.8 at the corrected level. resampled: as for `mean_interval`.
+    paired t test would find with power 0.8 at the corrected level. deviation: standard deviation of the differences.
+    resampled: as for `mean_interval`.
     """
 
     effect: Interval
+    deviation: float
     p: float
     corrected: float
     smallest: float
@@ -144,13 +146,58 @@ def detectable_effect(deviation: float, n: int, level: float, power: float = 0.8
         return math.inf
     if deviation == 0:
         return 0.0
-    critical = float(stats.t.ppf(1 - level / 2, n - 1))
-    low, high = 0.0, critical + 50.0
+    low, high = 0.0, _most_errors(n, level)
     for _ in range(80):
         middle = (low + high) / 2
-        found = stats.nct.sf(critical, n - 1, middle) + stats.nct.cdf(-critical, n - 1, middle)
-        low, high = (middle, high) if found < power else (low, middle)
+        low, high = (middle, high) if _power(middle, n, level) < power else (low, middle)
     return float(high * deviation * _error_scale(n, resampled))
+
+
+def _power(errors: float, n: int, level: float) -> float:
+    """Of the two-sided t test of n differences whose true mean is so many standard errors from 0."""
+    critical = float(stats.t.ppf(1 - level / 2, n - 1))
+    wrong_side = stats.nct.cdf(-critical, n - 1, errors)  # NaN where it is too small for scipy
+    return float(stats.nct.sf(critical, n - 1, errors) + np.nan_to_num(wrong_side))
+
+
+def _most_errors(n: int, level: float) -> float:
+    """So many standard errors are always found; beyond, the noncentral t distribution is not to be had."""
+    return float(stats.t.ppf(1 - level / 2, n - 1)) + 50.0
+
+
+def seeds_to_find(
+    effect: float, deviation: float, level: float, power: float = 0.8, *, resampled: float = 0.0, most: int = 100_000
+) -> int | None:
+    """How many seeds it takes to find a true mean difference of `effect` with the given power.
+
+    The inverse of `detectable_effect`, and never fewer than the sign-flip test needs to reach the level at all. None
+    where `most` do not suffice; where splits share training samples (`resampled`), none may.
+
+    >>> seeds_to_find(0.02, deviation=0.02, level=0.05)
+    10
+    """
+
+    def suffice(n: int) -> bool:
+        if not resampled and smallest_p(n) > level:
+            return False
+        error = deviation * _error_scale(n, resampled)
+        return error == 0 or _power(min(effect / error, _most_errors(n, level)), n, level) >= power
+
+    if not suffice(most):
+        return None
+    low, high = 1, most  # one is never enough
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if suffice(middle) else (middle, high)
+    return high
+
+
+def deviation_interval(deviation: float, n: int, level: float = 0.95) -> tuple[float, float]:
+    """Bounds of the true standard deviation, given that of n normal values; wide for the usual number of seeds."""
+    if n < 2:
+        return 0.0, math.inf
+    low, high = (math.sqrt((n - 1) / stats.chi2.ppf((1 + sign * level) / 2, n - 1)) for sign in (1, -1))
+    return float(deviation * low), float(deviation * high)
 
 
 def compare(
@@ -171,6 +218,7 @@ def compare(
     deviation = float(np.std(differences, ddof=1)) if n > 1 else math.nan
     return Comparison(
         effect=mean_interval(differences, resampled=resampled),
+        deviation=deviation,
         p=p,
         corrected=p,
         smallest=smallest,
@@ -192,15 +240,15 @@ def correct(family: Sequence[Comparison]) -> list[Comparison]:
     corrected = holm([comparison.p for comparison in family])
     result = []
     for comparison, p in zip(family, corrected, strict=True):
-        n, resampled = comparison.effect.n, comparison.resampled
-        scale = float(stats.t.ppf(0.975, n - 1)) * _error_scale(n, resampled) if n > 1 else math.nan
         level = comparison.level / size
         result.append(
             replace(
                 comparison,
                 corrected=p,
                 undecidable=p > comparison.level and comparison.smallest * size > comparison.level,
-                detectable=detectable_effect(comparison.effect.half / scale, n, level, resampled=resampled),
+                detectable=detectable_effect(
+                    comparison.deviation, comparison.effect.n, level, resampled=comparison.resampled
+                ),
             )
         )
     return result

@@ -92,6 +92,8 @@ def rate_text(row: Row) -> str:
     """The chosen learning rate, marked where it stands at the edge of the grid: a better one may lie beyond."""
     if row.learning_rate is None:
         return ""
+    if not _tuned(row):
+        return f"{row.learning_rate:g}"
     tried = [float(word) for word in row.selection.removeprefix("best of ").partition(" on ")[0].split()]
     return f"{row.learning_rate:g}" + (" (edge)" if row.learning_rate in (min(tried), max(tried)) else "")
 

@@ -10,6 +10,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ from harness.record import Record
 from harness.summary import PRIMARY, Row, findings_of, mixtures, rows_of, tables_of
 from harness.tables import caption_of, columns_of, cost_columns_of, finding_lines, markdown_table
 
-from . import pareto
-from .drawing import COLOURS, new_figure
+from . import pareto, rates, seeds
+from .drawing import COLOURS, legend_beside, new_figure, panel_a_scan
 
 
 def write_report(
@@ -29,8 +30,12 @@ def write_report(
     *,
     store: str,
     primary: tuple[str, str] = PRIMARY,
+    tuning: Sequence[Record] = (),
 ) -> list[Path]:
-    """Write a Markdown page and its PNG figures (`<page>-<n>-accuracy.png`, `...-curves.png`, `...-speed.png`).
+    """Write a Markdown page and its PNG figures (`<page>-<n>-accuracy.png`, `-curves`, `-speed`, `-rates`).
+
+    Args:
+        records: final runs. tuning: tuning runs, for score against learning rate.
 
     Returns:
         the figures' paths.
@@ -55,14 +60,15 @@ def write_report(
             if draw(group, file):
                 figures.append(file)
                 lines += [f"![{name}]({file.name})", ""]
-        file = path.with_name(f"{path.stem}-{number}-speed.png")
-        front = pareto.section(group, file)
-        figures += [file] if front else []
-        lines += front
+        for name, make in (("speed", pareto.section), ("rates", partial(rates.section, tuning=tuning))):
+            file = path.with_name(f"{path.stem}-{number}-{name}.png")
+            found = make(group, picture=file)
+            figures += [file] if found else []
+            lines += found
         local = [finding for finding in findings if finding.table == group[0].table]
         for line in finding_lines(local):
             lines += [f"- {line.strip()}"] if line.startswith("  ") else ["", line, ""]
-        lines.append("")
+        lines += ["", *seeds.section(local)]
     lines += _provenance(records)
     path.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
     return figures
@@ -169,31 +175,20 @@ def _draw_curves(rows: Sequence[Row], path: Path) -> bool:
     if not shown:
         return False
     architectures, scans = _names(shown)
-    across = min(3, len(scans))
-    down = -(-len(scans) // across)
-    figure = new_figure(3.6 * across + 1.9, 2.7 * down + 0.3)
-    panels = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True)
-    for axis in panels.flat[len(scans) :]:
-        axis.set_visible(False)
+    figure, panels = panel_a_scan(scans, "validation accuracy")
     for row in shown:
-        axis = panels.flat[scans.index(row.scan)]
         curves = [record["curve"] for record in row.records if record["status"] == "done"]
         steps = curves[0]["step"]
         values = [_accuracy_of(curve) for curve in curves if curve["step"] == steps]
         columns = list(zip(*values, strict=True))
         colour = COLOURS[architectures.index(row.architecture) % len(COLOURS)]
-        label = short("architecture", row.architecture)
+        label, axis = short("architecture", row.architecture), panels[row.scan]
         axis.plot(steps, [sum(column) / len(column) for column in columns], color=colour, label=label, linewidth=1.4)
         low, high = [min(column) for column in columns], [max(column) for column in columns]
         axis.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
-    for index, scan in enumerate(scans):
-        axis = panels.flat[index]
-        axis.set_title(short("scan", scan), fontsize=9)
+    for axis in panels.values():
         axis.axhline(shown[0].get("chance_accuracy"), color="#666666", linestyle=":", linewidth=0.9)
-        axis.grid(alpha=0.25)
         axis.set_xlabel("step")
-    panels.flat[0].set_ylabel("validation accuracy")
-    handles, labels = panels.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, fontsize=7, loc="outside right upper", frameon=False)
+    legend_beside(figure, list(panels.values()))
     figure.savefig(path)
     return True

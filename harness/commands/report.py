@@ -39,14 +39,17 @@ def main(options: argparse.Namespace) -> int:
         write_as(path, write)
         print(f"{path} with {count} benchmarks", file=sys.stderr)
         return 0
+    from harness.cells import FINAL
     from harness.reports.comparison import write_report  # pyright: ignore[reportMissingImports]
     from harness.store import Store
 
     with Store(options.store, read_only=True) as store:
-        records, timings = store.records(), store.timings()
+        everything, timings = store.records(tuning=True), store.timings()
+    records = [record for record in everything if record["purpose"] == FINAL]
+    tuning = [record for record in everything if record["purpose"] != FINAL]
     if not records:
         raise UserError(f"report: {options.store} holds no runs; make some with: python -m harness run")
-    files = write_as(path, lambda page: write_report(records, timings, page, store=options.store))
+    files = write_as(path, lambda page: write_report(records, timings, page, store=options.store, tuning=tuning))
     beside = f" with {len(files)} figures: {', '.join(file.name for file in files)}" if files else ""
     print(f"{path}{beside}", file=sys.stderr)
     return 0

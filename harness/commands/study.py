@@ -243,15 +243,18 @@ def _report(options: argparse.Namespace, found: StudyFile, study: Study, path: s
 
     page = page_path(options.output or f"{found.name}.md", subject="study report")
     with Store(path, read_only=True) as store:
-        _, final = runs_of(study, store)
+        trials, final = runs_of(study, store)
         records = list(store.find_many(run.key for run in final or ()).values())
+        tuning = list(store.find_many(run.key for run in trials).values())
         timings = store.timings()
     if not records:
         raise UserError(f"study report: {path} holds no final runs of {found.name}; run it first")
     primary = (scan_from(found.primary[0])[0], scan_from(found.primary[1])[0])
     cells = {record["cell"] for record in records}
     shown = [row for row in timings if row["cell"] in cells]
-    files = write_as(page, lambda where: write_report(records, shown, where, store=path, primary=primary))
+    files = write_as(
+        page, lambda where: write_report(records, shown, where, store=path, primary=primary, tuning=tuning)
+    )
     beside = f" with {len(files)} figures: {', '.join(file.name for file in files)}" if files else ""
     print(f"{page}{beside}", file=sys.stderr)
     return 0

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from harness.censored import Median, censored_median
 from harness.summary import Row
 from harness.tables import interval_text, rate_text
 
+from ..rates import edge_text, plot_rates, scores_by_rate
 from .drawing import colour_of, grid_of_panels
 from .markdown import table
 from .results import Results, chance_of, name_of
@@ -34,7 +33,7 @@ def section(results: Results, pictures: list[str]) -> list[str]:
         star = "*" * bool(results.resampled(task))
         lines += [f"**{name_of('task', task)}**{star}, chance {chance_of(rows[0]):.3f}", ""]
         lines += [table([_columns(results, row) for row in rows]), ""]
-    edges = [row for row in results.rows if row.done and rate_text(row).endswith("(edge)")]
+    edge = edge_text(results.rows)
     if pictures:
         lines += [
             "## How much does the learning rate decide?",
@@ -45,12 +44,8 @@ def section(results: Results, pictures: list[str]) -> list[str]:
             *(f"![Score against learning rate]({picture})" for picture in pictures),
             "",
         ]
-        if edges:
-            lines += [
-                f"In {len(edges)} of {len(results.rows)} cells the chosen rate stands at the edge of the grid: a better"
-                " one may lie beyond.",
-                "",
-            ]
+        if edge:
+            lines += [edge, ""]
     return lines
 
 
@@ -89,18 +84,14 @@ def draw_rates(results: Results, figure: Figure) -> None:
                 record
                 for record in results.tuning
                 if (record["task"], record["architecture"], record["scan"]) == (task, architecture, row.scan)
-                and record["status"] == "done"
             ]
-            rates = sorted({record["learning_rate"] for record in trials})
-            means = [
-                np.mean([record["validation_accuracy"] for record in trials if record["learning_rate"] == rate])
-                for rate in rates
-            ]
-            colour = colour_of(results, row.scan)
-            axis.plot(rates, means, ".-", color=colour, linewidth=1, markersize=4, label=name_of("scan", row.scan))
-            if row.learning_rate is not None and row.learning_rate in rates:
-                chosen = means[rates.index(row.learning_rate)]
-                axis.plot(row.learning_rate, chosen, "o", color=colour, fillstyle="none", markersize=7)
+            plot_rates(
+                axis,
+                scores_by_rate(trials),
+                row.learning_rate,
+                colour=colour_of(results, row.scan),
+                label=name_of("scan", row.scan),
+            )
         axis.set_xscale("log")
         axis.grid(alpha=0.25)
     for axis in list(panels.values())[-len(results.architectures) :]:

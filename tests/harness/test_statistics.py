@@ -8,9 +8,11 @@ from harness.statistics import (
     compare,
     correct,
     detectable_effect,
+    deviation_interval,
     holm,
     mean_interval,
     resampled_t_p,
+    seeds_to_find,
     sign_flip_p,
     smallest_p,
 )
@@ -66,6 +68,29 @@ def test_the_detectable_effect_is_found_with_the_power_it_states():
     draw = np.random.default_rng(3)
     found = [stats.ttest_1samp(draw.normal(effect, 1.0, size=12), 0).pvalue <= 0.05 for _ in range(3000)]
     assert np.mean(found) == pytest.approx(0.8, abs=0.03)
+
+
+@pytest.mark.parametrize(("effect", "level"), [(0.02, 0.05), (0.005, 0.05), (0.02, 0.0025), (0.5, 0.05)])
+def test_so_many_seeds_find_the_effect_and_one_less_does_not(effect, level):
+    n = seeds_to_find(effect, deviation=0.02, level=level)
+    enough = [n, n - 1]
+    found = [detectable_effect(0.02, k, level) <= effect and smallest_p(k) <= level for k in enough]
+    assert found == [True, False]
+
+
+def test_seeds_are_never_fewer_than_the_sign_flip_test_needs_and_none_where_none_suffice():
+    assert seeds_to_find(0.1, deviation=0.0, level=0.05) == 6  # 2 / 2^6
+    assert seeds_to_find(0.1, deviation=0.0, level=0.05, resampled=0.25) == 2
+    assert seeds_to_find(1e-6, deviation=0.1, level=0.05) is None
+    assert seeds_to_find(0.02, deviation=0.1, level=0.05, resampled=0.25) is None  # the splits' error stays
+    assert seeds_to_find(0.02, deviation=math.nan, level=0.05) is None
+
+
+def test_the_interval_of_a_spread_covers_it_as_often_as_it_says():
+    draw = np.random.default_rng(7)
+    bounds = [deviation_interval(float(np.std(draw.normal(0, 2.0, size=5), ddof=1)), 5) for _ in range(2000)]
+    assert 0.935 < np.mean([low <= 2.0 <= high for low, high in bounds]) < 0.965
+    assert deviation_interval(math.nan, 1) == (0.0, math.inf)
 
 
 def test_too_few_seeds_are_undecidable_and_never_no_difference():
