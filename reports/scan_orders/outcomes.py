@@ -10,9 +10,9 @@ from harness.provenance import is_stale
 from harness.record import Record
 from harness.summary import mixtures
 
+from ..words import counted
 from .results import Results, bare, name_of
 from .study import PLANS
-from .words import counted
 
 SHOWN = 40
 """Reasons that are listed one by one."""

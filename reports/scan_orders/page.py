@@ -10,11 +10,11 @@ from harness.cells import UNTUNED
 from harness.record import Record
 from harness.tables import TUNED_CAPTION, UNTUNED_CAPTION
 
+from ..words import counted, joined
 from . import learning, outcomes, primary, published, ranks, speed, summary, theory, transfer
 from .drawing import draw_gallery, draw_overview, save
 from .results import Results, name_of, results_of
 from .summary import Judged, judge
-from .words import counted, joined
 
 
 def write_page(records: Sequence[Record], timings: Sequence[dict[str, Any]], path: Path, *, store: str) -> list[Path]:

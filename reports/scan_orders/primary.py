@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from harness.statistics import Comparison, compare, correct
 from harness.summary import PRIMARY
 
+from ..words import counted
 from .markdown import signed, table
 from .results import Results, name_of
-from .words import counted
 
 
 @dataclass(frozen=True, kw_only=True)

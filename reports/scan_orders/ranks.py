@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from harness.ranking import Ranking, correct_rankings, critical_difference, rank_treatments
 
+from ..words import counted
 from .drawing import colour_of, grid_of_panels
 from .markdown import orders_text, table
 from .results import Results, name_of
-from .words import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

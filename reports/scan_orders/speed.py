@@ -12,9 +12,9 @@ from harness.routing import scan_from
 from harness.statistics import mean_interval
 from harness.summary import PRIMARY, Row
 
+from ..words import counted
 from .markdown import signed, table
 from .results import Results, name_of
-from .words import counted
 
 BASE = PRIMARY[0]
 

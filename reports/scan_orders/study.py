@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from harness.cells import Cell, cell_from, parse_task
 from harness.contracts import Grid
 from harness.errors import Unsupported, UserError
-from harness.protocols.standard import Standard
 from harness.registry import scans, tasks
 from harness.routing import scan_from
-from harness.summary import PRIMARY
 
-from .words import counted
+from ..plan import Plan
 
+NAME = "scan-orders"
 TASKS = ("locality2d", "textures", "histology", "digits")
 ARCHITECTURES = ("gated-ssm", "mamba", "local-attention", "global-attention:positions=2d")
 ORDERS = ("horizontal", "snake", "hilbert", "morton", "spiral", "random")
@@ -26,8 +24,6 @@ SEEDS = 5
 
 PRIMARY_SEEDS = 10
 """A cell of the declared primary pair: with fewer, 16 comparisons by sign flips cannot come out significant."""
-
-TUNING_SEEDS = (1_000_000,)
 
 TRANSFER = " ".join(ORDERS)
 """Orders by which every trained model with one route also reads the test set; "" for none."""
@@ -44,39 +40,6 @@ SEQUENCES = ("locality", "majority")
 """Tasks of one row, where all orders but the random one are the same."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """Cells and how many seeds each gets.
-
-    seeds: of every cell. primary_seeds: of those under an order of the declared primary pair.
-    """
-
-    cells: tuple[Cell, ...]
-    seeds: int
-    primary_seeds: int
-
-    @property
-    def primary(self) -> tuple[Cell, ...]:
-        return tuple(cell for cell in self.cells if cell.scan in PRIMARY)
-
-    @property
-    def runs(self) -> int:
-        return len(self.cells) * self.seeds + len(self.primary) * max(0, self.primary_seeds - self.seeds)
-
-    @property
-    def text(self) -> str:
-        """The line that is printed before anything runs."""
-        counts = [
-            counted(len({getattr(cell, axis) for cell in self.cells}), noun)
-            for axis, noun in (("task", "task"), ("architecture", "architecture"), ("scan", "order"))
-        ]
-        tuning = len(Standard.tuning_factors) * len(TUNING_SEEDS) * len(self.cells)
-        return (
-            f"scan-orders: {counted(len(self.cells), 'cell')} ({', '.join(counts)}), {tuning} tuning runs and"
-            f" {self.runs} runs, those that the store has included"
-        )
-
-
 def protocol(*, steps: int = STEPS, readout: str = "mean", transfer: str = "", more: str = "") -> str:
     """The standard protocol as the study uses it."""
     read = f',transfer="{transfer}"' if transfer else ""
@@ -86,7 +49,7 @@ def protocol(*, steps: int = STEPS, readout: str = "mean", transfer: str = "", m
 def default_plan(seeds: int | None = None) -> Plan:
     """Six orders, four mixers, four tasks."""
     cells = _product(TASKS, ARCHITECTURES, ORDERS)
-    return Plan(cells=cells, seeds=seeds or SEEDS, primary_seeds=seeds or PRIMARY_SEEDS)
+    return Plan(name=NAME, cells=cells, seeds=seeds or SEEDS, primary_seeds=seeds or PRIMARY_SEEDS)
 
 
 def quick_plan(seeds: int | None = None) -> Plan:
@@ -95,7 +58,7 @@ def quick_plan(seeds: int | None = None) -> Plan:
     more = ",evaluate_every=5,validation_samples=128,test_samples=256"
     text = protocol(steps=20, transfer=" ".join(orders), more=more)
     cells = _product(TASKS[:2], ("gated-ssm", "local-attention"), orders, text)
-    return Plan(cells=cells, seeds=seeds or 2, primary_seeds=seeds or 2)
+    return Plan(name=NAME, cells=cells, seeds=seeds or 2, primary_seeds=seeds or 2)
 
 
 def full_plan(seeds: int | None = None) -> Plan:
@@ -113,7 +76,9 @@ def full_plan(seeds: int | None = None) -> Plan:
         *_product(difficulties(SYNTHETIC), ARCHITECTURES, ORDERS),
         *_product(more, ARCHITECTURES, ORDERS),
     ]
-    return Plan(cells=tuple(dict.fromkeys(cells)), seeds=seeds or SEEDS, primary_seeds=seeds or PRIMARY_SEEDS)
+    return Plan(
+        name=NAME, cells=tuple(dict.fromkeys(cells)), seeds=seeds or SEEDS, primary_seeds=seeds or PRIMARY_SEEDS
+    )
 
 
 PLANS = {"quick": quick_plan, "default": default_plan, "full": full_plan}

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from harness.tables import interval_text
 
+from ..words import counted, joined
 from .markdown import orders_text, signed, table
 from .primary import Effect, effects_of
 from .ranks import Rankings, best_text, rankings_of
 from .results import Results, name_of
 from .theory import Prediction, predictions_of
-from .words import counted, joined
 
 RULES = (
     "Rules: orders in **bold** are the best set of a task and architecture, named only where Friedman's test,"

@@ -15,10 +15,10 @@ from harness.ranking import Correlation, correlate
 from harness.routing import scan_from
 from harness.statistics import holm
 
+from ..words import joined
 from .drawing import colour_of, grid_of_panels, routes_of
 from .markdown import correlation_text, table
 from .results import Results, name_of
-from .words import joined
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

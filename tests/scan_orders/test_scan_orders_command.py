@@ -4,6 +4,7 @@ import pytest
 
 from harness.__main__ import main
 from harness.cells import cell_from
+from harness.reports.plan import TUNING_SEEDS, Plan
 from harness.reports.scan_orders import study
 from harness.store import Store
 
@@ -27,7 +28,7 @@ def tiny(monkeypatch):
         cell_from("locality2d:height=4,width=4", "gated-ssm", order, TINY)
         for order in ("horizontal", "hilbert", "random")
     )
-    plan = study.Plan(cells=cells, seeds=1, primary_seeds=2)
+    plan = Plan(name=study.NAME, cells=cells, seeds=1, primary_seeds=2)
     monkeypatch.setitem(study.PLANS, "quick", lambda seeds=None: plan)
 
 
@@ -50,7 +51,7 @@ def test_the_study_runs_resumes_and_is_written_up(tmp_path, capsys, monkeypatch,
     assert (len(records), len(final), len(timings)) == (14, 5, 3)
     assert {r["seed"] for r in final if r["scan"] == "hilbert"} == {0, 1}
     assert {r["seed"] for r in final if r["scan"].startswith("random")} == {0}
-    assert {r["seed"] for r in records if r["purpose"] == "tuning"} == set(study.TUNING_SEEDS)
+    assert {r["seed"] for r in records if r["purpose"] == "tuning"} == set(TUNING_SEEDS)
     assert {r["selection"] for r in final} == {"best of 0.001 0.003 0.01 on 1 tuning seed"}
 
     code, _, err = said(capsys, "report", "--store", "s.sqlite", "-o", "page.md")
