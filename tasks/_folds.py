@@ -15,17 +15,17 @@ VALIDATION_SHARE = 1 / 8
 """Of the four folds that are not tested on: a tenth of all, so that seven tenths are trained on."""
 
 
-def fold(labels: np.ndarray, seed: int) -> dict[Split, np.ndarray]:
-    """Repeated stratified five-fold cross-validation: seeds 0 to 4 are the folds of one partition, 5 to 9 of the next.
+def fold(labels: np.ndarray, seed: int, folds: int = FOLDS) -> dict[Split, np.ndarray]:
+    """Repeated stratified cross-validation: of five folds, seeds 0 to 4 are those of one partition, 5 to 9 of the next.
 
     Fold sizes differ by one at most, and so does each class's share of them. Validation is a stratified eighth of the
     images that are not in the fold.
     """
-    repeat, number = divmod(seed, FOLDS)
+    repeat, number = divmod(seed, folds)
     draw = generator(seed_of(part="folds", repeat=repeat))
     order = draw.permutation(len(labels))
     by_class = order[np.argsort(labels[order], kind="stable")]
-    tested = np.arange(len(labels)) % FOLDS == number
+    tested = np.arange(len(labels)) % folds == number
     validation, train = stratified_parts(labels, by_class[~tested], (VALIDATION_SHARE, 1 - VALIDATION_SHARE))
     return {"train": train, "validation": validation, "test": by_class[tested]}
 
