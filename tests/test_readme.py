@@ -48,6 +48,14 @@ def test_an_example_runs_as_a_plug_in(tmp_path, tiny_protocol, axis):
     assert name in result.stdout or axis == "tasks"
 
 
+def test_the_examples_keep_the_contracts(tmp_path):
+    for number, block in enumerate(BLOCKS):
+        (tmp_path / f"mine{number}.py").write_text(block)
+        command = [sys.executable, "-m", "harness", "check", f"mine{number}.py"]
+        result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+        assert result.returncode == 0, result.stdout + result.stderr
+
+
 def test_every_file_that_the_readme_links_is_there():
     for link in re.findall(r"\]\(([^)#]+)\)", README):
         if not link.startswith("http"):
