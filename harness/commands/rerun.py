@@ -1,53 +1,57 @@
-"""`rerun`: one stored run again, compared with what the store holds."""
+"""`rerun`: why the store answers for a run or does not, and the run again, compared with what the store holds."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from harness.errors import UserError
 
+if TYPE_CHECKING:
+    from harness.cells import Run
+    from harness.record import Record
+    from harness.store import Store
+
 COMPARED = ("status", "test_accuracy", "test_loss", "validation_accuracy", "steps_to_threshold", "curve_area")
 ENVIRONMENT = (
-    "source", "commit", "dirty", "machine", "torch_version", "mamba_ssm_version", "numpy_version", "python_version",
-    "kernel",
+    "source", "commit", "dirty", "machine", "harness_version", "torch_version", "mamba_ssm_version", "numpy_version",
+    "python_version", "replicas", "cuda_graph",
 )  # fmt: skip
+"""What is known of a run before it starts, and no part of its key."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("key", metavar="KEY", help="a run's key, or its beginning")
     parser.add_argument("--store", default="results.sqlite", metavar="FILE", help="default: results.sqlite")
+    parser.add_argument("--explain", action="store_true", help="say what the store has and what differs; run nothing")
     parser.add_argument("--replace", action="store_true", help="put the new record in place of the old one")
     parser.add_argument("--plugin", action="append", default=[], metavar="MODULE", help="a module or a .py file")
     parser.add_argument("--quiet", action="store_true", help="no progress on standard error")
 
 
 def main(options: argparse.Namespace) -> int:
-    """Run it again and say what differs; exit code 1 where the run failed."""
-    from harness.cells import Run, cell_from
+    """Say what has changed since, run it again and say what differs; exit code 1 where the run failed."""
     from harness.executors import Pool
     from harness.progress import Progress
+    from harness.record import begin_record
     from harness.registry import load_plugin
     from harness.store import Store
 
     for plugin in options.plugin:
         load_plugin(plugin)
-    with Store(options.store, create=False) as store:
-        keys = store.keys_like(options.key)
-        if len(keys) != 1:
-            found = f"{len(keys)} runs begin so" if keys else "no run begins so"
-            raise UserError(
-                f"rerun {options.key!r}: {found} in {options.store}; keys stand in the column key of:"
-                f" python -m harness export {options.store} -o runs.csv"
-            )
-        old = store.find(keys[0])
-        assert old is not None
-        cell = cell_from(old["task"], old["architecture"], old["scan"], old["protocol"])
-        setting = {name: old[name] for name in ("seed", "device", "dtype", "threads", "purpose", "selection")}
-        run = Run(cell=cell, **setting)
-        if run.key != old["key"]:
-            print(f"versions rose since: stored {old['versions']}, now {list(cell.versions)}", file=sys.stderr)
+    with Store(options.store, create=False, read_only=options.explain) as store:
+        old = _stored(store, options)
+        run = _run_of(old)
+        print(
+            f"run {old['key']}: {old['task']} {old['architecture']} {old['scan']} {old['protocol']} seed {old['seed']}"
+        )
+        for line in explanation(old, run.key, begin_record(run)):
+            print(f"  {line}")
+        if options.explain:
+            return 0
         progress = Progress(quiet=options.quiet)
         with progress.runs([run]):
             (new,) = list(Pool(1, options.plugin).map([run], progress.step))
@@ -60,15 +64,66 @@ def main(options: argparse.Namespace) -> int:
     return 1 if new["status"] in ("failed", "out-of-memory") else 0
 
 
-def _print_comparison(old: dict, new: dict) -> None:
-    print(f"run {old['key']}: {old['task']} {old['architecture']} {old['scan']} {old['protocol']} seed {old['seed']}")
-    same = all(old.get(name) == new.get(name) for name in COMPARED)
-    for name in COMPARED:
-        mark = "" if old.get(name) == new.get(name) else "   <- differs"
+def _stored(store: Store, options: argparse.Namespace) -> Record:
+    keys = store.keys_like(options.key)
+    if len(keys) != 1:
+        found = f"{len(keys)} runs begin so" if keys else "no run begins so"
+        raise UserError(
+            f"rerun {options.key!r}: {found} in {options.store}; keys stand in the column key of:"
+            f" python -m harness export {options.store} -o runs.csv"
+        )
+    record = store.find(keys[0])
+    assert record is not None
+    return record
+
+
+def _run_of(record: Record) -> Run:
+    from harness.api import resolve_device
+    from harness.cells import Run, cell_from
+
+    cell = cell_from(record["task"], record["architecture"], record["scan"], record["protocol"])
+    setting = {name: record[name] for name in ("seed", "device", "dtype", "threads", "purpose", "selection")}
+    resolve_device(record["device"])
+    return Run(cell=cell, **setting)
+
+
+def explanation(old: Record, key: str, now: Record) -> list[str]:
+    """Whether the command that made a record answers from the store today, and what differs between then and now.
+
+    Args:
+        old: the stored record. key: that of the same run today. now: what is known of it before it starts.
+    """
+    from harness.store import FINISHED
+
+    changed = differing(old, now, ENVIRONMENT)
+    if old["status"] not in FINISHED:
+        first = f"{old['status']}: {old['reason']}; the same command runs it again"
+    elif key != old["key"]:
+        first = (
+            f"{old['status']}, but versions of its entries or of the harness have risen since ({old['versions']}, now"
+            f" {now['versions']}), so that its key is {key} today; the same command runs it anew"
+        )
+    elif "source" in changed:
+        first = (
+            f"{old['status']} already, same key, by other source; the same command shows it as stale, --fresh runs it"
+        )
+    elif changed:
+        first = f"{old['status']} already, same key; the same command answers from the store, though there differ:"
+    else:
+        first = f"{old['status']} already, same key, nothing differs; the same command answers from the store"
+    return [first, *(f"{name:<20} stored {old.get(name)!s:<22} now {now.get(name)}" for name in changed)]
+
+
+def differing(old: Record, new: Record, names: Sequence[str]) -> list[str]:
+    """Those of the names under which two records hold different values."""
+    return [name for name in names if old.get(name) != new.get(name)]
+
+
+def _print_comparison(old: Record, new: Record) -> None:
+    different = differing(old, new, COMPARED)
+    for name in (*COMPARED, *differing(old, new, ("kernel",))):
+        mark = "   <- differs" if old.get(name) != new.get(name) else ""
         print(f"  {name:<20} stored {old.get(name)!s:<22} now {new.get(name)!s:<22}{mark}")
-    changed = [name for name in ENVIRONMENT if old.get(name) != new.get(name)]
-    for name in changed:
-        print(f"  {name:<20} stored {old.get(name)!s:<22} now {new.get(name)!s:<22}   (environment)")
-    print(
-        "the same, bit for bit" if same else f"it differs; of the environment differ: {', '.join(changed) or 'nothing'}"
-    )
+    changed = differing(old, new, (*ENVIRONMENT, "kernel"))
+    environment = f"it differs; of the environment differ: {', '.join(changed) or 'nothing'}"
+    print(environment if different else "the same, bit for bit")
