@@ -18,6 +18,8 @@ from .errors import Unsupported, UserError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .sinks import Sink
+
 __version__ = "0.1.0"
 __all__ = ["Unsupported", "UserError", "load", "run"]
 
@@ -40,6 +42,7 @@ def run(
     quiet: bool = True,
     replicas: int = 1,
     cuda_graphs: bool = False,
+    sinks: Sequence[str | Sink] = (),
 ) -> pd.DataFrame:
     """Run every combination of the axes with every seed, as `python -m harness run` does.
 
@@ -51,6 +54,8 @@ def run(
         workers: worker processes, as many as processors by default; 0 runs in this process.
         replicas: how many seeds of a cell train together; more than one on a GPU only.
         cuda_graphs: replay the training step as a CUDA graph; on a GPU only.
+        sinks: where runs are shown beside the store while they go on: "tensorboard:logs", "mlflow:URI", or a
+            `harness.sinks.Sink` of yours.
 
     Returns:
         a row a run with the columns of `harness.frame.COLUMNS`.
@@ -77,6 +82,7 @@ def run(
         quiet=quiet,
         replicas=replicas,
         cuda_graphs=cuda_graphs,
+        sinks=sinks,
     )
 
 

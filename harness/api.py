@@ -12,6 +12,7 @@ from .errors import Unsupported, UserError, nearest
 from .executors import Training
 from .progress import Progress
 from .registry import load_plugin
+from .sinks import Sink, opened
 from .store import Store
 from .study import TUNING_SEEDS, Outcome, Study, run_study
 
@@ -41,6 +42,7 @@ def run_outcome(
     quiet: bool,
     replicas: int = 1,
     cuda_graphs: bool = False,
+    sinks: Sequence[str | Sink] = (),
 ) -> Outcome:
     """Resolve the texts, run what is missing, time the cells.
 
@@ -60,16 +62,17 @@ def run_outcome(
     training = training_for(device, replicas, cuda_graphs)
     if workers is None:
         workers = 1 if device == "cuda" else max(1, len(os.sched_getaffinity(0)))
-    with Store(store) as opened:
+    with Store(store) as records, opened(sinks) as told:
         return run_study(
             Study(cells=cells, seeds=seeds, device=device, dtype=dtype, tune=tune, training=training),
-            opened,
+            records,
             workers=workers,
             plugins=plugins,
             fresh=fresh,
             timing=timing,
             progress=Progress(quiet=quiet),
             check=check_before_run,
+            sinks=told,
         )
 
 

@@ -12,6 +12,7 @@ from .executors import Executor, InProcess, Pool, Training, in_worker
 from .progress import Progress
 from .provenance import is_stale, provenance, source_of
 from .record import Record
+from .sinks import Sinks
 from .store import FINISHED, Store
 
 TUNING_SEEDS = (1_000_000, 1_000_001)
@@ -62,6 +63,7 @@ def run_study(
     timing: bool = True,
     progress: Progress,
     check: Callable[[Cell], None] | None = None,
+    sinks: Sinks | None = None,
 ) -> Outcome:
     """Do what the store does not have yet, write each record as it finishes, then time the cells.
 
@@ -69,6 +71,7 @@ def run_study(
         workers: worker processes; 0 runs everything in this process.
         fresh: run again what the store has, and replace it.
         check: called once a cell before anything starts, to say early what the user got wrong.
+        sinks: hear of runs as they go and end, tuning runs too.
     """
     training = study.training
     executor: Executor = Pool(workers, plugins, training) if workers else InProcess(training)
@@ -76,7 +79,7 @@ def run_study(
     cells = list(study.cells)
 
     def do(runs: Sequence[Run]) -> dict[str, Record]:
-        return _do(runs, store, executor, progress, fresh=fresh, outcome=outcome, check=check)
+        return _do(runs, store, executor, progress, fresh=fresh, outcome=outcome, check=check, sinks=sinks or Sinks())
 
     if study.tune:
         cells = best_cells(study, do(tuning_runs(study)))
@@ -140,6 +143,7 @@ def _do(
     fresh: bool,
     outcome: Outcome,
     check: Callable[[Cell], None] | None,
+    sinks: Sinks,
 ) -> dict[str, Record]:
     found = {} if fresh else store.find_many(run.key for run in runs)
     found = {key: record for key, record in found.items() if record["status"] in FINISHED}
@@ -152,11 +156,17 @@ def _do(
     if check is not None:
         for cell in dict.fromkeys(run.cell for run in missing):
             check(cell)
+
+    def watch(run: Run, step: int, steps: int, loss: float, accuracy: float | None) -> None:
+        progress.step(run, step, steps, loss, accuracy)
+        sinks.on_progress(run, step, steps, loss, accuracy)
+
     with progress.runs(missing, in_store=len(found)):
-        for record in executor.map(missing, progress.step):
+        for record in executor.map(missing, watch):
             store.write(record)
             found[record["key"]] = record
             progress.finished(record)
+            sinks.on_record(record)
     return found
 
 

@@ -8,6 +8,8 @@ import sys
 
 from harness.errors import UserError
 
+SINK_HELP = "show runs elsewhere too as they go: tensorboard:FOLDER or mlflow:URI; may be given again"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
@@ -34,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--replicas", type=int, default=1, metavar="N", help="seeds trained together (CUDA; default: 1)"
     )
     parser.add_argument("--cuda-graphs", action="store_true", help="replay the training step as a CUDA graph")
+    parser.add_argument("--sink", action="append", default=[], metavar="KIND:TARGET", help=SINK_HELP)
     parser.add_argument("--plugin", action="append", default=[], metavar="MODULE", help="a module or a .py file")
     parser.add_argument("--quiet", action="store_true", help="no progress on standard error")
     parser.add_argument("--format", choices=("table", "markdown", "csv", "json"), default="table")
@@ -68,6 +71,7 @@ def main(options: argparse.Namespace) -> int:
         quiet=options.quiet,
         replicas=options.replicas,
         cuda_graphs=options.cuda_graphs,
+        sinks=options.sink,
     )
     rows = rows_of(outcome.records, outcome.timings)
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None

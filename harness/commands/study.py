@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.commands.run import SINK_HELP
 from harness.errors import UserError
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         if name == "run":
             action.add_argument("--workers", type=int, metavar="N", help="worker processes, instead of the file's")
             action.add_argument("--fresh", action="store_true", help="run again what the store has, and replace it")
+            action.add_argument("--sink", action="append", default=[], metavar="KIND:TARGET", help=SINK_HELP)
             action.add_argument("--quiet", action="store_true", help="no progress on standard error")
         if name == "watch":
             action.add_argument("--every", type=float, default=5.0, metavar="SECONDS", help="default: 5")
@@ -146,13 +148,14 @@ def _run(options: argparse.Namespace, found: StudyFile, study: Study, path: str)
     from harness.api import check_before_run
     from harness.progress import Progress
     from harness.routing import scan_from
+    from harness.sinks import opened
     from harness.store import Store
     from harness.study import run_study
     from harness.summary import findings_of, mixtures, rows_of
     from harness.tables import render
 
     workers = workers_of(found, study, options.workers)
-    with Store(path) as store:
+    with Store(path) as store, opened(options.sink) as sinks:
         outcome = run_study(
             study,
             store,
@@ -162,6 +165,7 @@ def _run(options: argparse.Namespace, found: StudyFile, study: Study, path: str)
             timing=found.timing,
             progress=Progress(quiet=options.quiet),
             check=check_before_run,
+            sinks=sinks,
         )
     rows = rows_of(outcome.records, outcome.timings)
     primary = (scan_from(found.primary[0])[0], scan_from(found.primary[1])[0])
