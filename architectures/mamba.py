@@ -22,9 +22,10 @@ def mamba(
 ) -> Mixer:
     """Mamba block: convolution, selective scan and gate, as published.
 
-    Source: Gu and Dao, arXiv 2312.00752, section 3.4. The block is mamba-ssm's own wherever that package imports, with
-    a selective scan for CPU tensors put in place of its CUDA one; elsewhere the same block in plain torch, with the
-    same parameters and the same initialization for a seed. The record's kernel says which ran.
+    Source: Gu and Dao, arXiv 2312.00752: the recurrence of Eq. 2 with parameters that the token sets (Algorithm 2), in
+    the block of section 3.4. The block is mamba-ssm's own wherever that package imports, with a selective scan for CPU
+    tensors put in place of its CUDA one; elsewhere the same block in plain torch, with the same parameters and the same
+    initialization for a seed. The record's kernel says which ran.
 
     state: numbers of state per channel. conv: taps of the causal convolution. expand: channels per unit of width.
     """

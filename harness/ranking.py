@@ -63,7 +63,7 @@ class Ranking:
 
 
 def rank_treatments(
-    scores: np.ndarray, names: Sequence[str], *, level: float = 0.05, resampled: float = 0.0
+    scores: np.ndarray, names: Sequence[str], *, level: float = 0.05, resampled: float = 0.0, noun: str = "order"
 ) -> Ranking:
     """Friedman's test and, where it tells of a difference, every pair by a paired t test with Holm's correction.
 
@@ -79,6 +79,7 @@ def rank_treatments(
         level: of all tests.
         resampled: as for `statistics.mean_interval`; it corrects the pairs, while Friedman's test takes blocks as
             independent.
+        noun: what a treatment is called where nothing can be decided.
 
     Source: M. Friedman (1937), by scipy; J. Demsar, "Statistical comparisons of classifiers over multiple data sets",
     JMLR 7 (2006), for its use and Holm's.
@@ -97,11 +98,11 @@ def rank_treatments(
         level=level,
     )
     if k < 3:
-        return replace(undecided, reason=f"{k} {'order' if k == 1 else 'orders'}, Friedman's test takes three")
+        return replace(undecided, reason=f"{k} {noun}{'s' * (k != 1)}, Friedman's test takes three")
     if n < 3:
         return replace(undecided, reason=f"n={n}, at least three seeds are needed")
     if (ranks == ranks[:, :1]).all():
-        return replace(undecided, reason="all orders score alike in every seed")
+        return replace(undecided, reason=f"all {noun}s score alike in every seed")
     p = float(stats.friedmanchisquare(*ranks.T).pvalue)
     pairs = np.ones((k, k))
     i, j = np.triu_indices(k, 1)

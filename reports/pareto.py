@@ -90,24 +90,32 @@ def draw_front(standings: Sequence[Standing], path: Path, *, phase: str = "step"
         zorder=1,
         label="front of the point estimates",
     )
+    colours = {name: COLOURS[index % len(COLOURS)] for index, name in enumerate(architectures)}
+    # A mark tells scans apart, or, with one scan, the architectures that share a colour.
+    marks = {
+        (name, scan): MARKERS[(j if len(scans) > 1 else i // len(COLOURS)) % len(MARKERS)]
+        for i, name in enumerate(architectures)
+        for j, scan in enumerate(scans)
+    }
     for standing in standings:
-        point, colour = standing.point, COLOURS[architectures.index(standing.point.architecture) % len(COLOURS)]
+        point, colour = standing.point, colours[standing.point.architecture]
         axis.errorbar(
             [point.throughput.value],
             [point.accuracy.value],
             xerr=_error(point.throughput),
             yerr=_error(point.accuracy),
-            fmt=MARKERS[scans.index(point.scan) % len(MARKERS)],
+            fmt=marks[point.architecture, point.scan],
             color=colour,
             markerfacecolor="white" if standing.verdict == "undecided" else colour,
             alpha=0.35 if standing.verdict == "dominated" else 1.0,
             markersize=5,
             capsize=2,
         )
-    for index, name in enumerate(architectures):
-        axis.plot([], [], "o", color=COLOURS[index % len(COLOURS)], label=short("architecture", name))
-    for index, scan in enumerate(scans):
-        axis.plot([], [], MARKERS[index % len(MARKERS)], color="#444444", label=short("scan", scan))
+    for name in architectures:
+        mark = "o" if len(scans) > 1 else marks[name, scans[0]]
+        axis.plot([], [], mark, color=colours[name], label=short("architecture", name))
+    for scan in scans if len(scans) > 1 else ():
+        axis.plot([], [], marks[architectures[0], scan], color="#444444", label=short("scan", scan))
     axis.plot([], [], "o", color="#444444", markerfacecolor="white", label="open: undecided")
     axis.plot([], [], "o", color="#444444", alpha=0.35, label="faint: dominated")
     low, high = (pick(point.accuracy.value for point in points) for pick in (min, max))

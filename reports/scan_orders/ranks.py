@@ -99,18 +99,28 @@ def _draw_one(results: Results, ranking: Ranking, axis: Axes) -> None:
         axis.text(0.5, 0.5, verdict(ranking).replace(": ", ":\n"), ha="center", va="center", fontsize=7, wrap=True)
         axis.set_axis_off()
         return
+    names = {order: name_of("scan", order) for order in ranking.names}
+    draw_diagram(ranking, names, {order: colour_of(results, order) for order in ranking.names}, axis)
+
+
+def draw_diagram(ranking: Ranking, names: dict[str, str], colours: dict[str, str], axis: Axes) -> None:
+    """A critical-difference diagram of treatments that a test tells apart.
+
+    Args:
+        names, colours: of the treatments.
+    """
     import pandas as pd
     from scikit_posthocs import critical_difference_diagram
 
-    names = [name_of("scan", order) for order in ranking.names]
+    labels = [names[treatment] for treatment in ranking.names]
     critical_difference_diagram(
-        dict(zip(names, ranking.mean_ranks, strict=True)),
-        pd.DataFrame(ranking.pairs, index=pd.Index(names), columns=pd.Index(names)),
+        dict(zip(labels, ranking.mean_ranks, strict=True)),
+        pd.DataFrame(ranking.pairs, index=pd.Index(labels), columns=pd.Index(labels)),
         alpha=ranking.level,
         ax=axis,
         label_props={"fontsize": 7},
         crossbar_props={"linewidth": 1.5, "marker": "o", "markersize": 3.5},
-        color_palette={name_of("scan", order): colour_of(results, order) for order in ranking.names},
+        color_palette={names[treatment]: colours[treatment] for treatment in ranking.names},
         label_fmt_left="{label} {rank:.1f}",
         label_fmt_right="{rank:.1f} {label}",
     )

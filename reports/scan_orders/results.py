@@ -69,13 +69,12 @@ class Results:
     def done(self, task: str, architecture: str, order: str) -> dict[int, float]:
         """Test accuracy by seed of the runs that ran to their end."""
         row = self.row(task, architecture, order)
-        return {} if row is None else {r["seed"]: r["test_accuracy"] for r in row.records if r["status"] == "done"}
+        return {} if row is None else done_of(row)
 
     def scores(self, task: str, architecture: str, order: str) -> dict[int, float]:
-        """The same, and chance for a run that diverged: what it has learned is a guess."""
+        """The same, and chance for a run that diverged."""
         row = self.row(task, architecture, order)
-        diverged = {} if row is None else {r["seed"]: chance_of(row) for r in row.records if r["status"] == "diverged"}
-        return diverged | self.done(task, architecture, order)
+        return {} if row is None else scores_of(row)
 
     def block(self, task: str, architecture: str) -> Block:
         """Scores of all orders on the seeds that all of them have; orders without any score are left out."""
@@ -136,6 +135,16 @@ def bare(protocol: str, *, tuned: bool = True) -> str:
     return format_spec(
         Spec(name=spec.name, parameters={name: text for name, text in spec.parameters.items() if name not in dropped})
     )
+
+
+def done_of(row: Row) -> dict[int, float]:
+    """Test accuracy by seed of the runs that ran to their end."""
+    return {record["seed"]: record["test_accuracy"] for record in row.records if record["status"] == "done"}
+
+
+def scores_of(row: Row) -> dict[int, float]:
+    """The same, and chance for a run that diverged: what it has learned is a guess."""
+    return {record["seed"]: chance_of(row) for record in row.records if record["status"] == "diverged"} | done_of(row)
 
 
 def chance_of(row: Row) -> float:

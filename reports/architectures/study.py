@@ -1,0 +1,80 @@
+"""What is run: architectures and places, in three sizes. Everything that one may want to change stands at the top."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.cells import Cell, cell_from
+
+from ..plan import Plan
+
+NAME = "architectures"
+ARCHITECTURES = (
+    "gated-ssm", "ungated-ssm", "mamba", "mamba2", "mamba3", "s4d", "linear-attention", "gated-linear-attention",
+    "retnet", "gated-deltanet", "rwkv7", "lstm", "gru", "min-gru", "depthwise-conv", "local-attention",
+    "global-attention:positions=rotary", "hybrid", "mean-pool",
+)  # fmt: skip
+"""All that are here, each as its paper has it by default; attention over everything with rotary positions, since
+without any it cannot tell orders apart by construction, which mean-pool stands for."""
+
+STEPS = 300
+SEEDS = 5
+PROTOCOL = f"standard:steps={STEPS}"
+
+RECALL = "associative-recall:length=16,pairs=2,vocabulary=16"
+RECALL_PROTOCOL = f"{PROTOCOL},depth=2,learning_rate=0.01"
+"""Two blocks: recall takes a step that brings a key and its value together and one that looks a key up."""
+
+PLACES = (
+    ("majority:noise=2", "horizontal", PROTOCOL),
+    ("locality:noise=0.3", "horizontal", PROTOCOL),
+    ("locality2d", "horizontal", PROTOCOL),
+    ("locality2d", "hilbert", PROTOCOL),
+    (RECALL, "horizontal", RECALL_PROTOCOL),
+    ("textures", "horizontal", PROTOCOL),
+)
+"""(task, scan, protocol). docs/difficulty.md says how the difficulties were chosen."""
+
+MORE_RECALL = tuple(f"associative-recall:length={8 * n},pairs={n},vocabulary={8 * n}" for n in (4, 8))
+WIDTHS = (16, 64)
+
+Place = tuple[str, str, str]
+
+
+def default_plan(seeds: int | None = None) -> Plan:
+    """Every architecture in six places, at equal width."""
+    return Plan(name=NAME, cells=_cells(PLACES), seeds=seeds or SEEDS)
+
+
+def quick_plan(seeds: int | None = None) -> Plan:
+    """A minute or two, to see that everything works; it decides nothing."""
+    short = "standard:steps=20,evaluate_every=5,validation_samples=128,test_samples=256"
+    places = [(RECALL, "horizontal", short), *(("locality2d", scan, short) for scan in ("horizontal", "hilbert"))]
+    return Plan(name=NAME, cells=_cells(places, ("gated-ssm", "lstm", "mean-pool")), seeds=seeds or 2)
+
+
+def full_plan(seeds: int | None = None) -> Plan:
+    """The default places also at equal parameters and at equal state, three times as long, and more of recall.
+
+    For a GPU: brought to Mamba's state a GRU is 1216 wide.
+    """
+    longer = [(task, scan, text.replace(f"steps={STEPS}", f"steps={3 * STEPS}")) for task, scan, text in PLACES]
+    matched = [
+        (task, scan, f"{text},match={match}") for match in ("parameters", "state") for task, scan, text in PLACES
+    ]
+    recall = [(RECALL, "horizontal", f"{RECALL_PROTOCOL},width={width}") for width in WIDTHS]
+    harder = [(task, "horizontal", RECALL_PROTOCOL.replace(f"steps={STEPS}", "steps=3000")) for task in MORE_RECALL]
+    return Plan(name=NAME, cells=_cells([*PLACES, *longer, *matched, *recall, *harder]), seeds=seeds or 2 * SEEDS)
+
+
+PLANS = {"quick": quick_plan, "default": default_plan, "full": full_plan}
+
+
+def _cells(places: Sequence[Place], architectures: Sequence[str] = ARCHITECTURES) -> tuple[Cell, ...]:
+    """Place by place."""
+    cells = [
+        cell_from(task, architecture, scan, protocol)
+        for task, scan, protocol in places
+        for architecture in architectures
+    ]
+    return tuple(dict.fromkeys(cells))
