@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -162,7 +163,9 @@ def _theory(predictions: Sequence[Prediction]) -> list[str]:
     if not predictions:
         return []
     parts = [
-        f"{name_of('architecture', each.architecture)} {each.found.rho:+.2f} ({each.verdict})" for each in predictions
+        f"{name_of('architecture', each.architecture)}"
+        f" {'' if math.isnan(each.found.rho) else f'{each.found.rho:+.2f} '}({each.verdict})"
+        for each in predictions
     ]
     return [
         "**Theory**: rank correlation of accuracy with what is left of a blob's trace, mean over tasks:"
