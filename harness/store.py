@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 from .errors import UserError
+from .file_locks import missing_locks
 
 SCHEMA_VERSION = 1
 APPLICATION_ID = 0x5C4A17  # marks the file as a store, so that a foreign database is refused
@@ -44,7 +45,8 @@ class Store:
         path: the file; made when it is not there, unless `create` is false.
 
     Raises:
-        UserError: not a store, a store of a newer harness, a folder that cannot be written.
+        UserError: not a store, a store of a newer harness, a folder that cannot be written, a file system without
+            locks.
     """
 
     def __init__(self, path: str | Path, *, create: bool = True, read_only: bool = False):
@@ -55,6 +57,9 @@ class Store:
             raise UserError(f"store {str(path)!r} is a folder; give a file, results.sqlite say")
         if not self.path.parent.is_dir():
             raise UserError(f"store {str(path)!r}: the folder {str(self.path.parent)!r} does not exist; make it first")
+        reason = None if read_only else missing_locks(self.path.parent)
+        if reason:
+            raise self._without_locks(reason)
         try:
             self._connection = self._read_only() if read_only else self._connect(str(self.path))
             self._check_schema()
@@ -63,6 +68,12 @@ class Store:
                 self._file = self.path.stat().st_ino
         except sqlite3.DatabaseError as error:
             raise UserError(f"store {str(path)!r} cannot be used: {error}; give another file with --store") from error
+
+    def _without_locks(self, reason: str) -> UserError:
+        return UserError(
+            f"store {str(self.path)!r}: its file system does not lock files as several writers need it ({reason}); keep"
+            " the store on a local disk, give one with --store, and copy it when the runs are done"
+        )
 
     @staticmethod
     def _connect(target: str) -> sqlite3.Connection:
@@ -109,18 +120,22 @@ class Store:
                 self._connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
             self._version = SCHEMA_VERSION
+        else:
+            self._connection.execute("DELETE FROM runs WHERE false")  # a read-only file says so now, not after a run
 
     def _use_write_ahead_log(self) -> None:
         """Switch the log on; SQLite's own waiting does not cover this statement when several processes make a file."""
         deadline = time.monotonic() + WAIT_SECONDS
         while True:
             try:
-                self._connection.execute("PRAGMA journal_mode = WAL")
-                return
+                (mode,) = self._connection.execute("PRAGMA journal_mode = WAL").fetchone()
+                break
             except sqlite3.OperationalError as error:
                 if "locked" not in str(error) or time.monotonic() > deadline:
                     raise
                 time.sleep(0.02)
+        if mode != "wal":  # no error: SQLite goes on without, and readers would block the writer
+            raise self._without_locks(f"SQLite's journal mode stays {mode!r}")
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

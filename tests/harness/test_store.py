@@ -1,3 +1,5 @@
+import errno
+import fcntl
 import os
 import sqlite3
 import subprocess
@@ -5,7 +7,9 @@ import sys
 
 import pytest
 
+from harness.__main__ import main
 from harness.errors import UserError
+from harness.file_locks import missing_locks
 from harness.frame import COLUMNS, load
 from harness.store import SCHEMA_VERSION, Store
 
@@ -87,6 +91,68 @@ def test_what_is_no_store_of_ours_is_refused_in_one_line_and_left_alone(tmp_path
         Store(path)
     assert "\n" not in str(caught.value)
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("make", [foreign, newer, garbage])
+@pytest.mark.parametrize("command", ["run", "report", "rerun"])
+def test_the_command_line_refuses_it_with_exit_code_2_and_one_line(tmp_path, monkeypatch, capsys, make, command):
+    monkeypatch.chdir(tmp_path)
+    make(tmp_path / "r.sqlite")
+    arguments = {"run": ["--store", "r.sqlite"], "report": ["r.sqlite"], "rerun": ["abc", "--store", "r.sqlite"]}
+    assert main([command, *arguments[command]]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: store 'r.sqlite'") and len(error.splitlines()) == 1
+
+
+def refuse(error):
+    def fcntl(*_):
+        raise OSError(error, os.strerror(error))
+
+    return fcntl
+
+
+@pytest.mark.parametrize(
+    ("fcntl", "reason"),
+    [
+        (refuse(errno.ENOLCK), "no locks available"),
+        (refuse(errno.ENOTSUP), "not supported"),
+        (lambda *_: b"", "the same lock was given twice"),
+    ],
+    ids=["ENOLCK", "ENOTSUP", "locks that lock nothing"],
+)
+@pytest.mark.skipif(not hasattr(fcntl, "F_OFD_SETLK"), reason="locks of an open file are Linux's")
+def test_a_file_system_without_working_locks_is_refused_with_advice(tmp_path, monkeypatch, fcntl, reason):
+    monkeypatch.setattr("harness.file_locks.fcntl.fcntl", fcntl)
+    with pytest.raises(UserError, match=reason) as caught:
+        Store(tmp_path / "r.sqlite")
+    assert "local disk" in str(caught.value) and "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []  # the probe is gone too
+
+
+def test_a_file_system_without_shared_memory_is_refused_with_advice(tmp_path, monkeypatch):
+    path = tmp_path / "r.sqlite"
+    without_locks = f"file:{path}?vfs=unix-none"  # SQLite's own file system without locks and shared memory
+    connect = Store._connect
+    monkeypatch.setattr(Store, "_connect", staticmethod(lambda _: connect(without_locks)))
+    with pytest.raises(UserError, match="journal mode stays 'delete'.*local disk"):
+        Store(path)
+
+
+def test_locks_that_work_leave_nothing_behind(tmp_path):
+    assert missing_locks(tmp_path) is None and list(tmp_path.iterdir()) == []
+    assert missing_locks(tmp_path / "nowhere") is None  # whoever opens a file there says what is wrong
+
+
+def test_a_file_that_cannot_be_written_is_refused_but_read(tmp_path, monkeypatch):
+    path = tmp_path / "r.sqlite"
+    with Store(path) as store:
+        store.write(record("a"))
+    connect = Store._connect
+    read_only = staticmethod(lambda target: connect(target if target.startswith("file:") else f"file:{target}?mode=ro"))
+    monkeypatch.setattr(Store, "_connect", read_only)
+    with pytest.raises(UserError, match="cannot be used: attempt to write a readonly database"):
+        Store(path)
+    assert load(path)["key"].tolist() == ["a"]
 
 
 def test_a_folder_a_missing_folder_and_a_missing_store_are_refused(tmp_path):
