@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from .cells import Cell, cell_from, protocol_of, scan_of, task_of
-from .contracts import Task
-from .errors import UserError
+from .contracts import Task, one_sequence
+from .errors import Unsupported, UserError
 from .matching import REFERENCE, matched_width
 from .mixer import Mixer
 from .model import StandardModel
@@ -85,7 +85,10 @@ def build_paper_model(cell: Cell, task: Task, protocol: Paper, *, seed: int) -> 
 def _parts(
     cell: Cell, task: Task, protocol: Standard | Paper, *, width: int, seed: int
 ) -> tuple[Routing, Callable[[int, int], Mixer]]:
-    routing = routing_of(scan_of(cell), task.grid, subject=f"scan {cell.scan}")
+    scan = scan_of(cell)
+    if task.irregular and scan.segments is not one_sequence:
+        raise Unsupported(f"scan {cell.scan} cuts a whole grid into sequences", "take another for cells with holes")
+    routing = routing_of(scan, task.grid, subject=f"scan {cell.scan}")
     entry, values = architectures.parse(cell.architecture)
 
     def make_mixer(layer: int, route: int) -> Mixer:
@@ -98,7 +101,7 @@ def _parts(
             route=route,
         )
         generator = torch.Generator().manual_seed(mixer_seed)
-        return entry.create(values, width=width, length=task.cells, grid=task.grid, generator=generator)
+        return entry.create(values, width=width, length=task.longest, grid=task.grid, generator=generator)
 
     return routing, make_mixer
 

@@ -57,13 +57,19 @@ class Ceilings:
     oracle: Accuracy | None
 
 
-def ceilings(task: Task, count: int = 20_000, seed: int = 0) -> Ceilings:
+SAMPLES, IRREGULAR_CELLS = 20_000, 4_000_000
+"""Samples that ceilings are estimated from; of irregular ones, drawn one by one, 500 to 4,000 by their cells."""
+
+
+def ceilings(task: Task, count: int | None = None, seed: int = 0) -> Ceilings:
     """Estimate a task's ceilings: fit on half of `count` samples, score on the other half, a separate draw.
 
     Order-blind and position-marginal are None for tasks without patterns or with a question at cells, the oracle for
     tasks without one. The default takes about a second for 8 x 8 cells, and the standard error of an accuracy is then
     .005 or less.
     """
+    if count is None:
+        count = min(4000, max(500, IRREGULAR_CELLS // task.longest)) if task.irregular else SAMPLES
     fit = task.sample("train", count // 2, seed_of(purpose="ceilings", split="train", seed=seed))
     held_out = task.sample("test", count - count // 2, seed_of(purpose="ceilings", split="test", seed=seed))
     order_blind = position_marginal = None

@@ -46,6 +46,11 @@ def errors_against_reference(mixer: Mixer, x: Tensor, coordinates: Tensor, seque
     return relative_difference(fast[:sequences], slow), relative_difference(fast_gradient[:sequences], slow_gradient)
 
 
+def reach_of(mixer: Mixer) -> int | None:
+    """How many steps ahead an output of the mixer looks; None where it sees all of them."""
+    return 0 if mixer.causal else getattr(mixer, "window", None)
+
+
 def errors_on_prefix(mixer: Mixer, x: Tensor, coordinates: Tensor, steps: int, reach: int = 0) -> tuple[float, float]:
     """The same where the reference cannot run on the whole length: exact for a mixer that looks ahead a bounded way.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -26,17 +26,20 @@ UNASKED = -1
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """A rendered batch in cell order (row-major on the grid).
+    """A rendered batch in cell order (row-major on the grid, or on the grid that bounds an irregular set of cells).
 
     tokens: float32 [batch, cells, features].
     target: int64 [batch], the class of each sequence; or, where the task asks at cells, int64 [batch, cells], the class
         of each cell, and UNASKED where nothing is asked.
     mask: bool [batch, cells], True where a cell is real; None where all are.
+    places: int [batch, cells, 2], row and column of each cell where the task is irregular; None otherwise. Real cells
+        then come first, no two of them in one place.
     """
 
     tokens: np.ndarray
     target: np.ndarray
     mask: np.ndarray | None = None
+    places: np.ndarray | None = None
 
 
 class Samples(ABC):
@@ -47,11 +50,15 @@ class Samples(ABC):
 
     target: int64 [count], or [count, cells] where the task asks at cells.
     patterns: integers [count, cells], the pattern in each cell (class patterns first), or None where a task has no
-        such thing (photographs). The ceilings are computed from them.
+        such thing (photographs). The ceilings are computed from them. Of an irregular task: on one grid that holds
+        every sequence, absent cells with a pattern of their own.
+    lengths: int64 [count], real cells of each sequence of an irregular task, known without rendering any; None where
+        all have as many as the grid.
     """
 
     target: np.ndarray
     patterns: np.ndarray | None = None
+    lengths: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.target)
@@ -68,12 +75,16 @@ class Samples(ABC):
 class Task(ABC):
     """Makes labelled grids or sequences of tokens.
 
-    grid: (height, width) in cells. features: width of a token. classes: number of classes.
+    grid: (height, width) in cells; of an irregular task 1 x the cells of a typical sequence. features: width of a
+        token. classes: number of classes.
     chance: accuracy of the best constant guess.
     asks_cells: a class is asked for at some cells of a sequence, and targets are [batch, cells], rather than one class
         for the whole sequence. Accuracy is then the share of asked cells that are right.
     tests_locality: claims that only where tokens stand relative to each other tells the classes apart; the contract
         suite then holds the order-blind and the position-marginal ceiling within .02 of chance.
+    irregular: every sequence is a set of cells of its own, with holes and of its own number (the tiles of a slide).
+        Batches say where they lie; a scan orders each by the order of the grid that bounds it, restricted to it.
+    longest: cells of the longest sequence.
     resampled: test images over training images where the seeds' test sets are folds of one finite set, so that their
         scores depend on each other; 0 for independent draws. The variance of a mean over n seeds is then not
         s^2 / n but s^2 * (1 / n + resampled) (Nadeau and Bengio, Inference for the generalization error, 2003).
@@ -85,11 +96,16 @@ class Task(ABC):
     chance: float
     asks_cells: bool = False
     tests_locality: bool = False
+    irregular: bool = False
     resampled: float = 0.0
 
     @property
     def cells(self) -> int:
         return self.grid[0] * self.grid[1]
+
+    @property
+    def longest(self) -> int:
+        return self.cells
 
     @abstractmethod
     def sample(self, split: Split, count: int, seed: int) -> Samples:
@@ -103,6 +119,10 @@ class Task(ABC):
     def for_run(self, seed: int) -> Task:
         """The task as the run with this seed sees it: a cross-validated task returns the fold of that seed."""
         return self
+
+    def facts(self) -> dict[str, Any]:
+        """What a run's record keeps of its data beyond the spec (which samples were tested on, say), as JSON."""
+        return {}
 
     def oracle(self, samples: Samples) -> np.ndarray | None:
         """The best guess for each sample given its noise-free patterns and their places, as `samples.target`, or None.

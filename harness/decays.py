@@ -7,6 +7,7 @@ from torch import Tensor
 
 from .mixer import Mixer
 from .model import StandardModel
+from .routed import Places
 
 QUANTILES = 32
 """A record keeps so many equally likely decays."""
@@ -16,7 +17,7 @@ LARGEST = 2**22
 
 
 @torch.no_grad()
-def decay_quantiles(model: StandardModel, tokens: Tensor, mask: Tensor | None) -> list[float] | None:
+def decay_quantiles(model: StandardModel, tokens: Tensor, mask: Tensor | Places | None) -> list[float] | None:
     """Quantiles, at 1/64, 3/64, ..., of the decays of the first layer's first mixer on a batch in cell order.
 
     Every step, channel and state counts the same. None where the mixer has no decay (attention).

@@ -66,6 +66,7 @@ def _train_and_evaluate(run: Run, report: Report, train: Train | None) -> Record
         "grid": list(task.grid),
         "classes": task.classes,
         "resampled": task.resampled,
+        "data": task.for_run(run.seed).facts() or None,
         "chance_accuracy": task.chance,
         "order_blind_ceiling": _value(ceilings.order_blind),
         "position_marginal_ceiling": _value(ceilings.position_marginal),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     "key", "task", "architecture", "scan", "protocol", "seed", "status", "reason", "stale",
-    "test_accuracy", "test_loss", "validation_accuracy", "chance_accuracy", "resampled",
+    "test_accuracy", "test_auc", "test_f1", "test_loss", "validation_accuracy", "chance_accuracy", "resampled",
     "order_blind_ceiling", "position_marginal_ceiling", "oracle_accuracy", "threshold_accuracy",
     "steps_to_threshold", "curve_area",
     "train_tokens_per_second", "forward_tokens_per_second", "step_seconds", "forward_seconds", "permutation_seconds",

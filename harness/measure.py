@@ -6,6 +6,7 @@ Absolute times belong to the machine; ratios between cells of one session are wh
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from .build import build_model
 from .cells import Cell, protocol_of, task_of
-from .checking import agrees, errors_against_reference
+from .checking import agrees, errors_against_reference, errors_on_prefix, reach_of
 from .data import Data
 from .errors import Unsupported
 from .memory import peak_bytes
@@ -26,7 +27,7 @@ from .model import StandardModel
 from .precision import precision
 from .protocols.standard import Standard
 from .provenance import provenance, source_of
-from .routed import Permute
+from .routed import Permute, Places
 from .timing import NOISY_SPREAD, Phases, spread
 from .train import make_optimizer, train_step
 
@@ -35,14 +36,17 @@ PHASES = ("permutation", "mixer", "forward", "step")
 
 ROUNDS = 9
 
+WHOLE_STEPS, PREFIX_STEPS = 2048, 1024
+"""Irregular sequences longer than the first are checked on so many first steps."""
+
 
 @dataclass(kw_only=True)
 class Bench(Phases):
-    """One cell, set up to be timed."""
+    """One cell, set up to be timed. batch: sequences. cells: of one, on average."""
 
     cell: Cell
     batch: int
-    cells: int
+    cells: float
     facts: dict[str, Any]
 
 
@@ -81,12 +85,13 @@ def _prepare(cell: Cell, device: str) -> Bench:
     assert isinstance(protocol, Standard), "a study times cells of the standard protocol only"
     model = build_model(cell, task, protocol, seed=0).to(device)
     data = Data(task, spec=cell.task, seed=0, device=device)
-    tokens, target, mask = next(data.train_batches(count=protocol.batch_size, batch_size=protocol.batch_size, steps=1))
+    size = protocol.batch_size
+    tokens, target, mask = next(next(data.train_parts(count=size, batch_size=size, steps=1)))
     optimizer = make_optimizer(model, protocol)
     mixer: Mixer = model.first.mixers[0]  # type: ignore[assignment]
-    coordinates = model.first.coordinates[0][None]
-    x = _unit_tokens(len(tokens), task.cells, model.embed.out_features, device)
-    output_error, gradient_error = errors_against_reference(mixer, x, coordinates)
+    coordinates = mask.cells[:1] if isinstance(mask, Places) else model.first.coordinates[0][None]
+    x = _unit_tokens(len(tokens), tokens.shape[1], model.embed.out_features, device)
+    output_error, gradient_error = _errors(mixer, x, coordinates, whole=not task.irregular)
     train_step(model, optimizer, protocol, tokens, target, mask)  # makes the optimizer's state before memory is read
     peak = peak_bytes(lambda: train_step(model, optimizer, protocol, tokens, target, mask), device)
 
@@ -98,7 +103,7 @@ def _prepare(cell: Cell, device: str) -> Bench:
         return call
 
     phases = {
-        "permutation": inference(lambda: _permutation(model, tokens, x)),
+        "permutation": inference(lambda: _permutation(model, tokens, x, mask)),
         "mixer": inference(lambda: mixer(x, None, coordinates)),
         "forward": inference(lambda: model(tokens, mask)),
         "step": lambda: train_step(model, optimizer, protocol, tokens, target, mask),
@@ -111,7 +116,21 @@ def _prepare(cell: Cell, device: str) -> Bench:
         "source": source_of(cell),
         "routes": len(model.first.routes),
     }
-    return Bench(cell=cell, batch=len(tokens), cells=task.cells, phases=phases, facts=facts)
+    cells = float(mask.lengths.float().mean()) if isinstance(mask, Places) else task.cells
+    return Bench(cell=cell, batch=len(tokens), cells=cells, phases=phases, facts=facts)
+
+
+def _errors(mixer: Mixer, x: Tensor, coordinates: Tensor, *, whole: bool) -> tuple[float, float]:
+    """Against the reference on whole sequences, or on the beginning of one where they may be as long as a slide.
+
+    NaN where a beginning decides nothing.
+    """
+    if whole or x.shape[1] <= WHOLE_STEPS:
+        return errors_against_reference(mixer, x, coordinates)
+    reach = reach_of(mixer)
+    if reach is None or reach >= PREFIX_STEPS:
+        return math.nan, math.nan
+    return errors_on_prefix(mixer, x[:1], coordinates, PREFIX_STEPS, reach)
 
 
 def _unit_tokens(batch: int, length: int, width: int, device: str) -> Tensor:
@@ -120,8 +139,15 @@ def _unit_tokens(batch: int, length: int, width: int, device: str) -> Tensor:
     return torch.randn(batch, length, width, generator=generator).to(device)
 
 
-def _permutation(model: StandardModel, tokens: Tensor, x: Tensor) -> None:
-    """All the reordering that one forward pass does."""
+def _permutation(model: StandardModel, tokens: Tensor, x: Tensor, mask: Tensor | Places | None) -> None:
+    """All the reordering that one forward pass does; of irregular sequences, making their routes too."""
+    if isinstance(mask, Places):
+        mask = mask.forgotten()
+        for block in model.blocks:
+            for order in block.mixer.orders:  # type: ignore[union-attr]
+                route, rank = mask.route(order)
+                Permute.apply(Permute.apply(x, route, rank), rank, route)
+        return
     if model.gather_once:
         model.permute(tokens)
         return
@@ -132,7 +158,7 @@ def _permutation(model: StandardModel, tokens: Tensor, x: Tensor) -> None:
 
 
 def _row(bench: Bench, device: str, dtype: str) -> dict[str, Any]:
-    tokens = bench.batch * bench.cells
+    tokens = round(bench.batch * bench.cells)
     median = bench.medians
     row: dict[str, Any] = {
         "cell": bench.cell.key,
@@ -144,13 +170,16 @@ def _row(bench: Bench, device: str, dtype: str) -> dict[str, Any]:
         "dtype": dtype,
         "setting": f"{device} {dtype} threads=1",
         "batch": bench.batch,
-        "length": bench.cells,
+        "length": round(bench.cells),
         **bench.facts,
         **{f"{phase}_samples": samples for phase, samples in bench.seconds.items()},
         "speed_note": None,
     }
     row |= {name: value for name, value in provenance(device).items() if name in ("machine", "torch_version")}
     errors = bench.facts["relative_error"], bench.facts["gradient_relative_error"]
+    if any(map(math.isnan, errors)) and bench.cells > WHOLE_STEPS:
+        row["speed_note"] = f"no speed: beyond {WHOLE_STEPS:,} steps no reference could be run"
+        return row
     if not agrees(*errors, dtype=dtype):
         row["speed_note"] = f"no speed: output differs from the float64 reference by {errors[0]:.1e}/{errors[1]:.1e}"
         return row

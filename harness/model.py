@@ -10,7 +10,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from .mixer import Mixer
-from .routed import RoutedMixer, Routing, steps_of, take
+from .pooling import AttentionPool
+from .routed import Places, RoutedMixer, Routing, steps_of, take
 
 
 class Block(nn.Module):
@@ -23,7 +24,7 @@ class Block(nn.Module):
         self.mlp_norm = nn.RMSNorm(width)
         self.mlp = nn.Sequential(nn.Linear(width, expansion * width), nn.GELU(), nn.Linear(expansion * width, width))
 
-    def forward(self, x: Tensor, mask: Tensor | None = None, in_order: bool = False) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | Places | None = None, in_order: bool = False) -> Tensor:
         x = x + self.mixer(self.mixer_norm(x), mask, in_order)
         return x + self.mlp(self.mlp_norm(x))
 
@@ -35,8 +36,8 @@ class StandardModel(nn.Module):
         features: width of a token. classes: number of classes. width: width of the model.
         make_mixer: (layer, route) -> a mixer; called once a layer, or once a layer and route with own parameters.
         routing: what the layers follow.
-        readout: "mean" over real cells, or "last": the mean over the last layer's sequences of each one's final real
-            step. "cells" reads nothing out: every cell is classified.
+        readout: "mean" over real cells; "attention" over them (`AttentionPool`); or "last": the mean over the last
+            layer's sequences of each one's final real step. "cells" reads nothing out: every cell is classified.
         gather_once: with one sequence, reorder the tokens once instead of in every layer; the result is the same.
     """
 
@@ -63,6 +64,7 @@ class StandardModel(nn.Module):
         )
         self.norm = nn.RMSNorm(width)
         self.classify = nn.Linear(width, classes)
+        self.pool = AttentionPool(width) if readout == "attention" else None
 
     def follow(self, routing: Routing) -> None:
         """Take other routes, as many as before; the parameters stay what they are."""
@@ -75,9 +77,14 @@ class StandardModel(nn.Module):
         return take(tokens, self.first.routes[0]) if self.gather_once else tokens
 
     def forward(
-        self, tokens: Float[Tensor, "batch cells features"], mask: Bool[Tensor, "batch cells"] | None = None
+        self,
+        tokens: Float[Tensor, "batch cells features"],
+        mask: Bool[Tensor, "batch cells"] | Places | None = None,
     ) -> Float[Tensor, "batch *cells classes"]:
-        """Class scores of tokens in cell order; a class for each cell, in cell order, with readout "cells"."""
+        """Class scores of tokens in cell order; a class for each cell, in cell order, with readout "cells".
+
+        mask: True where a cell is real, or where the cells of irregular sequences lie; None: the grid's, all real.
+        """
         if self.gather_once and mask is None:
             return self.in_route_order(self.permute(tokens))
         x = self._embed(tokens)
@@ -93,24 +100,32 @@ class StandardModel(nn.Module):
         x = self.norm(x)
         if self.readout == "cells":
             return self.classify(self.first.permute(x, self.first.ranks[0], self.first.routes[0]))
-        return self.classify(x.mean(1) if self.readout == "mean" else x[:, -1])
+        return self.classify(x[:, -1] if self.readout == "last" else self._pooled(x, None))
 
     def _embed(self, tokens: Tensor) -> Tensor:
         """The residual stream keeps the parameters' dtype under autocast too."""
         return self.embed(tokens).to(self.embed.weight.dtype)
 
-    def _read(self, x: Tensor, mask: Tensor | None) -> Tensor:
+    def _read(self, x: Tensor, mask: Tensor | Places | None) -> Tensor:
         if self.readout == "cells":
             return x
-        if self.readout == "mean":
-            if mask is None:
-                return reduce(x, "batch cells width -> batch width", "mean")
-            weights = mask[..., None].to(x.dtype)
-            return (x * weights).sum(1) / weights.sum(1).clamp(min=1)
-        return self._final_steps(x, mask)
+        if self.readout == "last":
+            return self._final_steps(x, mask)
+        return self._pooled(x, mask.mask if isinstance(mask, Places) else mask)
 
-    def _final_steps(self, x: Tensor, mask: Tensor | None) -> Tensor:
+    def _pooled(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        if self.pool is not None:
+            return self.pool(x, mask)
+        if mask is None:
+            return reduce(x, "batch cells width -> batch width", "mean")
+        weights = mask[..., None].to(x.dtype)
+        return (x * weights).sum(1) / weights.sum(1).clamp(min=1)
+
+    def _final_steps(self, x: Tensor, mask: Tensor | Places | None) -> Tensor:
         last: RoutedMixer = self.blocks[-1].mixer  # type: ignore[assignment]
+        if isinstance(mask, Places):
+            final = (mask.lengths - 1)[:, None]
+            return take(x, torch.cat([mask.route(order)[0].gather(1, final) for order in last.orders], 1)).mean(1)
         sequences = [sequence for route in last.routes for sequence in route.split(last.segments)]
         if mask is None:
             return x[:, torch.stack([sequence[-1] for sequence in sequences])].mean(1)

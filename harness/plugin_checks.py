@@ -60,15 +60,19 @@ def _task_shapes(entry: Entry) -> str | None:
     batch = samples.batch(np.arange(count))
     if not 1 <= count <= 12:
         return f"sample(split, 12, seed) must give 1 to 12 samples, got {count}"
-    expected = (count, task.cells, task.features)
+    cells = int(samples.lengths.max()) if samples.lengths is not None else task.cells
+    expected = (count, cells, task.features)
     if batch.tokens.shape != expected or batch.tokens.dtype != np.float32:
         return f"tokens must be float32 {list(expected)}, got {batch.tokens.dtype} {list(batch.tokens.shape)}"
     if not np.isfinite(batch.tokens).all():
         return "tokens must be finite"
     if batch.target.dtype != np.int64 or batch.target.max() >= task.classes:
         return f"target must be int64 below classes={task.classes}, got {batch.target.dtype} up to {batch.target.max()}"
-    if batch.mask is not None and (batch.mask.dtype != bool or batch.mask.shape != (count, task.cells)):
-        return f"mask must be bool {[count, task.cells]}, got {batch.mask.dtype} {list(batch.mask.shape)}"
+    if batch.mask is not None and (batch.mask.dtype != bool or batch.mask.shape != (count, cells)):
+        return f"mask must be bool {[count, cells]}, got {batch.mask.dtype} {list(batch.mask.shape)}"
+    if task.irregular and (batch.places is None or batch.places.shape != (count, cells, 2)):
+        found = "none" if batch.places is None else list(batch.places.shape)
+        return f"an irregular task must say where cells lie, places {[count, cells, 2]}, got {found}"
     return None
 
 
@@ -91,7 +95,9 @@ def _task_batches(entry: Entry) -> str | None:
     samples = _task(entry).sample("train", 16, 3)
     last = len(samples) - 1
     picked = np.array([last, 0, last])
-    if not np.array_equal(samples.batch(np.arange(len(samples))).tokens[picked], samples.batch(picked).tokens):
+    whole, some = samples.batch(np.arange(len(samples))).tokens[picked], samples.batch(picked).tokens
+    cells = some.shape[1]  # of irregular sequences a batch is as long as its longest
+    if not np.array_equal(whole[:, :cells], some) or whole[:, cells:].any():
         return "sample i must look the same in any batch; let its noise depend on i, not on the batch"
     return None
 

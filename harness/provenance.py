@@ -21,7 +21,7 @@ from .specs import parse_scan, parse_spec
 
 CORE = (
     "build", "ceilings", "contracts", "cuda_graph", "data", "decays", "execute", "execute_together", "matching",
-    "mixer", "model", "precision", "replicas", "routed", "routing", "seeds", "train",
+    "mixer", "model", "pooling", "precision", "replicas", "routed", "routing", "scores", "seeds", "train",
 )  # fmt: skip
 """The harness's own modules whose code can change a run's numbers."""
 

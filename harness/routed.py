@@ -9,13 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from .contracts import Grid, Merge, Scan
+from .contracts import Grid, Merge, Order, Scan
 from .mixer import Mixer
-from .routing import check_routes
+from .routing import check_routes, order_of_cells
 
 
 class Permute(torch.autograd.Function):
@@ -54,15 +55,49 @@ def steps_of(route: Int[Tensor, " length"], mask: Bool[Tensor, "batch length"] |
     return route[absent_last]
 
 
+class Places:
+    """Where the cells of a batch of irregular sequences lie, and the routes through each of them once they were asked.
+
+    cells: int [batch, length, 2], row and column, real cells first. mask: bool [batch, length], or None where all are
+    real.
+    """
+
+    def __init__(self, cells: Int[Tensor, "batch length 2"], mask: Bool[Tensor, "batch length"] | None):
+        self.cells, self.mask = cells, mask
+        self._routes: dict[Order, tuple[Tensor, Tensor]] = {}
+
+    def route(self, order: Order) -> tuple[Int[Tensor, "batch length"], Int[Tensor, "batch length"]]:
+        """Route and rank of every sequence: its cells in the order of the grid that bounds them, then its padding."""
+        if order not in self._routes:
+            cells = self.cells.cpu().numpy()
+            routes = np.tile(np.arange(cells.shape[1]), (len(cells), 1))
+            for route, places, length in zip(routes, cells, self.lengths.tolist(), strict=True):
+                route[:length] = order_of_cells(order, places[:length])
+            route = torch.from_numpy(routes).to(self.cells.device)
+            self._routes[order] = route, torch.argsort(route, dim=1)
+        return self._routes[order]
+
+    @property
+    def lengths(self) -> Int[Tensor, " batch"]:
+        """Real cells of each sequence."""
+        batch, length = self.cells.shape[:2]
+        return torch.full((batch,), length, device=self.cells.device) if self.mask is None else self.mask.sum(1)
+
+    def forgotten(self) -> Places:
+        """The same without its routes: they are made anew."""
+        return Places(self.cells, self.mask)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Routing:
     """A scan on one grid, as the model needs it. See `harness.contracts.Scan` for what the parts mean.
 
-    routes: int64 [routes, cells], gather indices. segments: lengths that cut every route into sequences of their own;
-    one length is one sequence.
+    routes: int64 [routes, cells], gather indices. orders: what made them, for sequences that are no whole grid.
+    segments: lengths that cut every route into sequences of their own; one length is one sequence.
     """
 
     routes: Tensor
+    orders: tuple[Order, ...]
     grid: Grid
     segments: tuple[int, ...]
     merge: Merge = "mean"
@@ -84,7 +119,8 @@ class Routing:
         if not self.per_layer:
             return self
         number = layer % len(self.routes)
-        return replace(self, routes=self.routes[number : number + 1], per_layer=False)
+        part = slice(number, number + 1)
+        return replace(self, routes=self.routes[part], orders=self.orders[part], per_layer=False)
 
 
 def routing_of(scan: Scan, grid: Grid, *, subject: str) -> Routing:
@@ -101,6 +137,7 @@ def routing_of(scan: Scan, grid: Grid, *, subject: str) -> Routing:
         raise ValueError(f"{subject}: segments must be positive and add up to {cells} cells, got {list(segments)}")
     return Routing(
         routes=torch.from_numpy(routes),
+        orders=scan.orders,
         grid=grid,
         segments=segments,
         merge=scan.merge,
@@ -153,12 +190,12 @@ class RoutedMixer(nn.Module):
         row, column = torch.div(routes, routing.grid[1], rounding_mode="floor"), routes % routing.grid[1]
         self.routes, self.ranks = routes, torch.argsort(routes, dim=1)
         self.coordinates = torch.stack([row, column], dim=-1)
-        self.segments = routing.segments
+        self.segments, self.orders = routing.segments, routing.orders
 
     def forward(
         self,
         x: Float[Tensor, "batch cells width"],
-        mask: Bool[Tensor, "batch cells"] | None = None,
+        mask: Bool[Tensor, "batch cells"] | Places | None = None,
         in_order: bool = False,
     ) -> Float[Tensor, "batch cells width"]:
         """Mix along every route. in_order: x already stands in the order of the only route."""
@@ -173,11 +210,15 @@ class RoutedMixer(nn.Module):
         total = torch.stack(outputs).sum(0)
         return total / len(outputs) if self.merge == "mean" else total
 
-    def _along(self, number: int, x: Tensor, mask: Tensor | None) -> Tensor:
+    def _along(self, number: int, x: Tensor, mask: Tensor | Places | None) -> Tensor:
         mixer = self.mixers[number % len(self.mixers)]
-        route, rank = self.routes[number], self.ranks[number]
         if self.directions is not None:
             x = x + self.directions[number]
+        if isinstance(mask, Places):
+            route, rank = mask.route(self.orders[number])
+            x = self.permute(x, route, rank)  # type: ignore[assignment]
+            return self.permute(_same_shape(mixer(x, mask.mask, take(mask.cells, route)), x), rank, route)  # type: ignore[return-value]
+        route, rank = self.routes[number], self.ranks[number]
         steps = self.permute(x, route, rank).split(self.segments, 1)  # type: ignore[union-attr]
         places = self.coordinates[number].split(self.segments)
         real = [None] * len(steps) if mask is None else mask[:, route].split(self.segments, 1)

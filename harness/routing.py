@@ -78,6 +78,7 @@ def order_of_cells(order: Order, cells: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: two cells in one place.
     """
+    cells = cells.astype(np.int64)
     places = cells - cells.min(axis=0, initial=2**62)
     height, width = (int(side) + 1 for side in places.max(axis=0, initial=-1))
     flat = places[:, 0] * width + places[:, 1]

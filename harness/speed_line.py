@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from .checking import agrees, errors_against_reference, errors_on_prefix
+from .checking import agrees, errors_against_reference, errors_on_prefix, reach_of
 from .errors import Unsupported
 from .growth import predicted
 from .memory import is_out_of_memory, peak_bytes
@@ -123,7 +123,7 @@ class Line:
     def _check(self, mixer: Mixer, x: Tensor, coordinates: Tensor, facts: dict[str, Any]) -> None:
         """Compare with the reference: whole sequences up to `check_steps`, beyond a prefix where that is exact."""
         length = x.shape[1]
-        reach = 0 if mixer.causal else getattr(mixer, "window", None)
+        reach = reach_of(mixer)
         steps = min(PREFIX_STEPS, self.sweep.check_steps)
         try:
             if length <= self.sweep.check_steps:

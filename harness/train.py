@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,13 +15,14 @@ from .build import build_model
 from .cells import Run, scan_of
 from .contracts import UNASKED, Task
 from .cost import mixing_cost
-from .data import Data, Evaluation
+from .data import Data, Evaluation, Rendered
 from .decays import decay_quantiles
 from .errors import Diverged
 from .model import StandardModel
 from .protocols.standard import Standard
-from .routed import routing_of
+from .routed import Places, routing_of
 from .routing import scan_from
+from .scores import class_scores
 
 EXPLODED = 1e4
 """A training loss beyond this has left the numbers, finite or not."""
@@ -70,10 +71,14 @@ def train_and_evaluate(run: Run, task: Task, protocol: Standard, report: Report)
     model = build_model(run.cell, task, protocol, seed=run.seed).to(run.device)
     curve = train(model, data, protocol, lambda step, loss, accuracy: report(step, protocol.steps, loss, accuracy))
     test = data.evaluation("test", protocol.test_samples)
-    test_accuracy, test_loss = evaluate(model, test)
+    seen: list[tuple[torch.Tensor, torch.Tensor]] = []
+    test_accuracy, test_loss = evaluate(model, test, lambda *scored: seen.append(scored))
     if not math.isfinite(test_loss):  # the last step can break the weights; the argmax of NaN is a class all the same
         raise Diverged(protocol.steps, test_loss)
     outcome = outcome_of(model, curve, task, protocol, test_accuracy=test_accuracy, test_loss=test_loss)
+    if not task.asks_cells:
+        scores, target = (torch.cat(parts).cpu() for parts in zip(*seen, strict=True))
+        outcome |= class_scores(scores.softmax(-1).numpy(), target.numpy())
     return outcome | looked_at(model, run, task, protocol, data, test)
 
 
@@ -150,9 +155,9 @@ def train(model: StandardModel, data: Data, protocol: Standard, progress: Progre
             values.append(value)  # type: ignore[arg-type]
 
     validate(0)
-    batches = data.train_batches(count=protocol.train_count, batch_size=protocol.batch_size, steps=protocol.steps)
-    for step, (tokens, target, mask) in enumerate(batches, start=1):
-        train_loss = train_step(model, optimizer, protocol, tokens, target, mask).item()
+    batches = data.train_parts(count=protocol.train_count, batch_size=protocol.batch_size, steps=protocol.steps)
+    for step, parts in enumerate(batches, start=1):
+        train_loss = step_over(model, optimizer, protocol, parts, protocol.batch_size).item()
         schedule.step()
         if not math.isfinite(train_loss) or train_loss > EXPLODED:
             raise Diverged(step, train_loss)
@@ -189,15 +194,29 @@ def train_step(
     protocol: Standard,
     tokens: torch.Tensor,
     target: torch.Tensor,
-    mask: torch.Tensor | None,
+    mask: torch.Tensor | Places | None,
 ) -> torch.Tensor:
     """Forward, backward, clip, step; returns the loss. The timing session measures this very function."""
-    loss = cross_entropy(model(tokens, mask), target)
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    return step_over(model, optimizer, protocol, [(tokens, target, mask)], len(target))
+
+
+def step_over(
+    model: nn.Module, optimizer: torch.optim.Optimizer, protocol: Standard, parts: Iterable[Rendered], count: int
+) -> torch.Tensor:
+    """A step on a batch of `count` sequences that goes through the model in parts; their gradients add up."""
+    total = None
+    for tokens, target, mask in parts:
+        loss = cross_entropy(model(tokens, mask), target)
+        if len(target) < count:
+            loss = loss * (len(target) / count)
+        if total is None:
+            optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        total = loss.detach() if total is None else total + loss.detach()
+    assert total is not None
     nn.utils.clip_grad_norm_(model.parameters(), protocol.clip)
     optimizer.step()
-    return loss.detach()
+    return total
 
 
 def cross_entropy(scores: torch.Tensor, target: torch.Tensor, reduction: str = "mean") -> torch.Tensor:
@@ -206,8 +225,13 @@ def cross_entropy(scores: torch.Tensor, target: torch.Tensor, reduction: str = "
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, split: Evaluation) -> tuple[float, float]:
-    """Accuracy and mean cross-entropy over all that a split asks: its sequences, or the cells that it asks at."""
+def evaluate(
+    model: nn.Module, split: Evaluation, watch: Callable[[torch.Tensor, torch.Tensor], None] = lambda *_: None
+) -> tuple[float, float]:
+    """Accuracy and mean cross-entropy over all that a split asks: its sequences, or the cells that it asks at.
+
+    watch: is shown the scores and targets of every batch.
+    """
     model.eval()
     correct, loss, count = 0, 0.0, 0
     for tokens, target, mask in split:
@@ -215,5 +239,6 @@ def evaluate(model: nn.Module, split: Evaluation) -> tuple[float, float]:
         correct += int((scores.argmax(-1) == target).sum())
         loss += float(cross_entropy(scores, target, reduction="sum"))
         count += int((target != UNASKED).sum())
+        watch(scores.float(), target)
     model.train()
     return correct / count, loss / count

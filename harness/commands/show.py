@@ -206,7 +206,9 @@ def _task_facts(task, output: str | None) -> dict[str, object]:
         "example_target": batch.target[0].tolist(),
         "example_tokens": f"float32 {list(batch.tokens[:1].shape)}, mean {batch.tokens[0].mean():.3f}",
     }
-    if samples.patterns is not None:
+    if task.irregular:
+        facts["grid"] = f"cells of each sequence's own, up to {task.longest:,}"
+    elif samples.patterns is not None:
         facts["example_patterns"] = samples.patterns[0].reshape(task.grid).tolist()
     if output:
         _draw_examples(samples, task, output)
@@ -229,13 +231,12 @@ def _draw_examples(samples, task, output: str) -> None:
     classes = 1 if task.asks_cells else min(task.classes, 5)
     figure = Figure(figsize=(8, 2.2 * classes), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
-    height, width = task.grid
+    patterns = None if task.irregular else samples.patterns
     for target, line in enumerate(figure.subplots(classes, 4, squeeze=False)):
         found = np.arange(4) if task.asks_cells else np.flatnonzero(samples.target == target)[:4]
         for axis in line[len(found) :]:
             axis.set_axis_off()
         for axis, index in zip(line, found, strict=False):
-            extent = (0, width, height, 0)  # a cell is one unit, whatever is drawn in it
             if hasattr(samples, "images"):
                 picture = np.moveaxis(samples.images(np.array([index]))[0], 0, -1)
                 if picture.shape[-1] == 3:
@@ -244,9 +245,11 @@ def _draw_examples(samples, task, output: str) -> None:
                     picture = picture[..., 0]
             else:
                 picture = samples.batch(np.array([index])).tokens[0].T
+            height, width = picture.shape[:2] if task.irregular else task.grid
+            extent = (0, width, height, 0)  # a cell is one unit, whatever is drawn in it
             axis.imshow(picture, cmap="gray", extent=extent, aspect="auto" if height == 1 else "equal")
             for pattern, colour in enumerate(("#E69F00", "#56B4E9")):
-                for cell in np.flatnonzero(samples.patterns[index] == pattern) if samples.patterns is not None else ():
+                for cell in np.flatnonzero(patterns[index] == pattern) if patterns is not None else ():
                     corner = (cell % width, cell // width)
                     axis.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=colour, linewidth=1.6))
             for cell in np.flatnonzero(samples.target[index] != UNASKED) if task.asks_cells else ():

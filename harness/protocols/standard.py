@@ -52,7 +52,7 @@ def standard(
     depth: Annotated[int, Range(1, 64)] = 1,
     width: Annotated[int, Range(2, 4096)] = 32,
     expansion: Annotated[int, Range(1, 16)] = 2,
-    readout: Literal["mean", "last"] = "mean",
+    readout: Literal["mean", "last", "attention"] = "mean",
     steps: Annotated[int, Range(1, 10_000_000)] = 500,
     batch_size: Annotated[int, Range(1, 65536)] = 64,
     learning_rate: Annotated[float, Range(1e-7, 10.0)] = 0.003,
@@ -74,7 +74,8 @@ def standard(
     train_samples=0 means that every batch is new (steps x batch_size samples, each seen once); otherwise so many are
     drawn once and passed over in a new order each time. Validation accuracy is taken every `evaluate_every` steps.
     `threshold` is the share of the way from chance to 1 that validation accuracy must reach to count as learned.
-    readout=mean averages the cells; readout=last takes each route's final step (the mean of them for several routes).
+    readout=mean averages the cells; readout=attention weighs them by gated attention (Ilse et al., 2018), as
+        multiple-instance learning does; readout=last takes each route's final step (the mean of them for several).
     A task that asks at cells (its card says so) needs no readout: every cell is classified, and loss and accuracy are
         means over the cells that are asked.
     transfer: scans, separated by spaces, by which the trained model also reads the first 512 test samples: what was

@@ -7,7 +7,8 @@ from harness.__main__ import main
 
 
 @pytest.mark.parametrize(
-    ("spec", "lines"), [("histology", 2), ("textures", 3), ("digits", 5), ("faces", 2), ("locality2d", 2)]
+    ("spec", "lines"),
+    [("histology", 2), ("textures", 3), ("digits", 5), ("faces", 2), ("locality2d", 2), ("synthetic-slides", 2)],
 )
 def test_a_card_draws_a_line_of_examples_for_each_of_up_to_five_classes(tmp_path, capsys, spec, lines):
     path = tmp_path / "examples.png"

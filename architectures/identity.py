@@ -1,0 +1,24 @@
+"""The control that mixes nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.registry import architectures
+
+if TYPE_CHECKING:
+    from harness.mixer import Mixer
+
+
+@architectures.register("identity", version=1)
+def identity() -> Mixer:
+    """Nothing is mixed: every step receives itself. With readout=attention, attention-based MIL (ABMIL).
+
+    No parameters. Cells meet in the readout alone, so with readout=attention or readout=mean it is order-blind: what a
+    mixer is worth on a bag of tiles is what it scores above this.
+
+    Source: Ilse, Tomczak and Welling, "Attention-based deep multiple instance learning", ICML 2018.
+    """
+    from .mixers.identity import Identity
+
+    return Identity()
