@@ -53,7 +53,7 @@ def synthetic_slides(
         tiles: of the largest slide. spread: of the smallest, the largest over this; evenly on a logarithmic scale.
         dim: features of a tile. kinds: of tiles, those of the two classes included.
         clusters: lesions of a slide. size: tiles of a lesion. window: cells along a side of its window.
-        noise: standard deviation in each feature; see docs/slides.md for the default.
+        noise: standard deviation in each feature; the study `slides` chooses it by a rule.
 
     Raises:
         UserError: more kinds than features, or slides too small for the two sets.

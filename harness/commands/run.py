@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--cuda-graphs", action="store_true", help="replay the training step as a CUDA graph")
     parser.add_argument("--sink", action="append", default=[], metavar="KIND:TARGET", help=SINK_HELP)
+    parser.add_argument("--skip-bad", action="store_true", help="wsi: leave bad bags out and record them")
     parser.add_argument("--plugin", action="append", default=[], metavar="MODULE", help="a module or a .py file")
     parser.add_argument("--quiet", action="store_true", help="no progress on standard error")
     parser.add_argument("--format", choices=("table", "markdown", "csv", "json"), default="table")
@@ -55,7 +56,7 @@ def main(options: argparse.Namespace) -> int:
     if too_few:
         _say(too_few, options.quiet)
     outcome = run_outcome(
-        tasks=options.task,
+        tasks=[skipping_bad(text) for text in options.task] if options.skip_bad else options.task,
         architectures=options.arch,
         scans=options.scan,
         protocols=options.protocol,
@@ -93,6 +94,17 @@ def main(options: argparse.Namespace) -> int:
             quiet=False,
         )
     return 1 if outcome.failed else 0
+
+
+def skipping_bad(task: str) -> str:
+    """A task's text, told to leave bad files out where it knows how."""
+    from harness.registry import tasks
+    from harness.specs import Spec, format_spec, parse_spec
+
+    spec = parse_spec(task, axis="task")
+    if "skip_bad" not in tasks.get(spec.name).parameters:
+        return task
+    return format_spec(Spec(name=spec.name, parameters={**spec.parameters, "skip_bad": "true"}))
 
 
 def parse_seeds(text: str) -> list[int]:

@@ -86,7 +86,7 @@ def _open(folder: Path, _: int, path: Path, __: Stamp | None, skip_bad: bool, su
     labels = read_labels(path, subject=subject)
     bags, left_out = inspect_all([folder / f"{slide}.h5" for slide in labels.slides], thorough=skip_bad)
     if left_out and not skip_bad:
-        raise UserError(f"{subject}: {left_out[0]}; mend it, or leave bad bags out with skip_bad=true")
+        raise UserError(f"{subject}: {left_out[0]}; mend it, or leave bad bags out (--skip-bad)")
     kept = [index for index, slide in enumerate(labels.slides) if slide in bags]
     remaining = labels.only(np.array(kept, dtype=np.int64))
     for name, count in zip(labels.classes, np.bincount(remaining.labels, minlength=len(labels.classes)), strict=True):
@@ -119,9 +119,10 @@ def inspect_all(paths: Sequence[Path], *, thorough: bool) -> tuple[dict[str, Bag
 
 
 class BagReader:
-    """Reads bags and keeps those that came first, up to `KEPT_BYTES`."""
+    """Reads bags and keeps those that came first, up to `kept_bytes` of features and cells."""
 
     def __init__(self) -> None:
+        self.kept_bytes = KEPT_BYTES
         self._kept: dict[Path, tuple[np.ndarray, np.ndarray]] = {}
         self._bytes = 0
 
@@ -132,7 +133,7 @@ class BagReader:
         found = read(bag, choose)
         size = sum(array.nbytes for array in found)
         # What came first stays: passes in random order gain nothing from forgetting the oldest.
-        if self._bytes + size <= KEPT_BYTES:
+        if self._bytes + size <= self.kept_bytes:
             self._kept[bag.path] = found
             self._bytes += size
         return found

@@ -103,11 +103,28 @@ def write_image_folder(root, *, classes=("cat", "dog"), per_class=None, size=(9,
     return root
 
 
+def write_slides(root, *, slides=240, form="clam", width=5):
+    """Bags of 8 to 20 tiles with random features, two slides a patient, and labels.csv."""
+    from harness.tasks.slides.writing import Slide, write_labels, write_slide
+
+    draw = np.random.default_rng(0)
+    rows = []
+    for number in range(slides):
+        flat = np.sort(draw.permutation(36)[: draw.integers(8, 21)])
+        features = draw.standard_normal((len(flat), width)).astype(np.float32)
+        slide = Slide(name=f"s{number}", features=features, cells=np.stack(np.divmod(flat, 6), axis=1))
+        write_slide(root, slide, form, draw)
+        rows.append((slide.name, f"p{number // 2}", ("normal", "tumour")[number // 2 % 2]))
+    write_labels(root / "labels.csv", rows)
+    return root
+
+
 WRITERS = {
     "cifar10": write_cifar10_pickles,
     "image-folder": write_image_folder,
     "medmnist": write_medmnist,
     "mnist": write_mnist,
     "pathfinder": write_pathfinder,
+    "wsi": write_slides,
 }
 """One for every task with a `root`."""
