@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .cells import TUNING, UNTUNED, Cell, Run, protocol_of
-from .executors import Executor, InProcess, Pool, Training, in_worker
+from .executors import Executor, InProcess, Pool, Training
 from .progress import Progress
 from .provenance import is_stale, provenance, source_of
 from .record import Record
@@ -57,6 +57,7 @@ def run_study(
     study: Study,
     store: Store,
     *,
+    executor: Executor | None = None,
     workers: int = 1,
     plugins: Sequence[str] = (),
     fresh: bool = False,
@@ -68,13 +69,13 @@ def run_study(
     """Do what the store does not have yet, write each record as it finishes, then time the cells.
 
     Args:
-        workers: worker processes; 0 runs everything in this process.
+        executor: where the runs are done; unless given, `workers` processes here with `plugins`, and with 0 this one.
         fresh: run again what the store has, and replace it.
         check: called once a cell before anything starts, to say early what the user got wrong.
         sinks: hear of runs as they go and end, tuning runs too.
     """
-    training = study.training
-    executor: Executor = Pool(workers, plugins, training) if workers else InProcess(training)
+    if executor is None:
+        executor = Pool(workers, plugins, study.training) if workers else InProcess(study.training)
     outcome = Outcome()
     cells = list(study.cells)
 
@@ -90,9 +91,7 @@ def run_study(
     if timing:
         timed = [cell for cell in cells if protocol_of(cell).timed]
         ran = [cell for cell in timed if any(r["cell"] == cell.key and r["status"] == "done" for r in outcome.records)]
-        outcome.timings = _time(
-            ran, study.device, study.dtype, store, plugins, progress, fresh=fresh, in_process=not workers
-        )
+        outcome.timings = _time(ran, study.device, study.dtype, store, executor, progress, fresh=fresh)
     return outcome
 
 
@@ -207,11 +206,10 @@ def _time(
     device: str,
     dtype: str,
     store: Store,
-    plugins: Sequence[str],
+    executor: Executor,
     progress: Progress,
     *,
     fresh: bool,
-    in_process: bool,
 ) -> list[dict[str, Any]]:
     """Rows of one session that holds all the cells: from the store where there is one, timed now otherwise."""
     wanted = {cell.key: source_of(cell) for cell in cells}
@@ -235,12 +233,7 @@ def _time(
     work = {"cells": list(cells), "device": device, "dtype": dtype}
     try:
         with progress.timing():
-            if in_process:
-                from .measure import timing_session
-
-                rows = timing_session(**work, watch=progress.note)
-            else:
-                rows = in_worker("time", work, plugins=plugins, watch=progress.note)
+            rows = executor.time(work, progress.note)
     except RuntimeError as error:
         # Accuracies are safe in the store by now; a timing session that broke must not hide them.
         print(f"warning: the timing session failed, so there are no speeds: {error}", file=sys.stderr)

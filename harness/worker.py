@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from importlib import import_module
 from multiprocessing.connection import Connection
 
 from .cells import Run
@@ -30,7 +31,12 @@ def main() -> None:
         load_plugin(plugin)
     while True:
         kind, work = driver.recv()
-        if kind == "runs":
+        if kind == "ready":
+            import_module("harness.execute")  # seconds that are no run's
+            import_module("torch._dynamo")  # or the first optimizer does it
+
+            driver.send((kind, None))
+        elif kind == "runs":
             runs, training = work
             driver.send(("result", _run(runs, training, driver)))
         elif kind == "speed":
