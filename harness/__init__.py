@@ -9,9 +9,9 @@ Both give a pandas DataFrame with a row a run. Everything heavy is imported when
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .errors import Unsupported, UserError
 
@@ -43,6 +43,7 @@ def run(
     replicas: int = 1,
     cuda_graphs: bool = False,
     sinks: Sequence[str | Sink] = (),
+    executor: Mapping[str, Any] | None = None,
 ) -> pd.DataFrame:
     """Run every combination of the axes with every seed, as `python -m harness run` does.
 
@@ -56,6 +57,8 @@ def run(
         cuda_graphs: replay the training step as a CUDA graph; on a GPU only.
         sinks: where runs are shown beside the store while they go on: "tensorboard:logs", "mlflow:URI", or a
             `harness.sinks.Sink` of yours.
+        executor: where runs are done and what one may take, as the table of that name in a study file:
+            {"time_limit": 600}, {"kind": "ray", "address": "auto"}; see `harness.execution.Execution`.
 
     Returns:
         a row a run with the columns of `harness.frame.COLUMNS`.
@@ -83,6 +86,7 @@ def run(
         replicas=replicas,
         cuda_graphs=cuda_graphs,
         sinks=sinks,
+        executor=executor,
     )
 
 

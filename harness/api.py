@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .cells import Cell, cells_from
 from .errors import Unsupported, UserError, nearest
+from .execution import Execution, execution_from
 from .executors import Training
 from .progress import Progress
 from .registry import load_plugin
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DTYPES = ("float32", "tf32", "bfloat16")  # `harness.precision` says what they are; it needs torch
-MOST_REPLICAS = 1024
 DEFAULT_ARCHITECTURES = ("gated-ssm", "mamba", "global-attention", "local-attention", "mean-pool")
 
 
@@ -43,8 +42,12 @@ def run_outcome(
     replicas: int = 1,
     cuda_graphs: bool = False,
     sinks: Sequence[str | Sink] = (),
+    executor: Mapping[str, Any] | None = None,
 ) -> Outcome:
     """Resolve the texts, run what is missing, time the cells.
+
+    Args:
+        executor: the fields of `harness.execution.Execution`; what is None is not asked for.
 
     Raises:
         UserError: something asked for is wrong.
@@ -58,16 +61,16 @@ def run_outcome(
         raise UserError(f"seeds must be different whole numbers from 0 to 999999, got {list(seeds)}")
     if dtype not in DTYPES:
         raise UserError(f"dtype is one of {', '.join(DTYPES)}, got {dtype!r}; {nearest(dtype, DTYPES)}")
-    device = resolve_device(device)
-    training = training_for(device, replicas, cuda_graphs)
-    if workers is None:
-        workers = 1 if device == "cuda" else max(1, len(os.sched_getaffinity(0)))
+    asked = {"replicas": replicas, "cuda_graphs": cuda_graphs or None, "workers": workers}
+    execution = execution_from({**asked, **(executor or {})})
+    device = resolve_device(device, execution)
+    training = training_for(device, execution)
+    place = execution.executor(device, training, plugins)
     with Store(store) as records, opened(sinks) as told:
         return run_study(
             Study(cells=cells, seeds=seeds, device=device, dtype=dtype, tune=tune, training=training),
             records,
-            workers=workers,
-            plugins=plugins,
+            executor=place,
             fresh=fresh,
             timing=timing,
             progress=Progress(quiet=quiet),
@@ -76,14 +79,13 @@ def run_outcome(
         )
 
 
-def training_for(device: str, replicas: int, cuda_graphs: bool) -> Training:
+def training_for(device: str, execution: Execution) -> Training:
     """How the device is to be filled.
 
     Raises:
         UserError: what only pays on a GPU, or only runs there, asked for on a CPU.
     """
-    if not 1 <= replicas <= MOST_REPLICAS:
-        raise UserError(f"--replicas is a whole number from 1 to {MOST_REPLICAS}, got {replicas}")
+    replicas, cuda_graphs = execution.replicas, execution.cuda_graphs
     if device != "cuda" and replicas > 1:
         raise UserError(
             f"--replicas fills a GPU with seeds trained together; one seed a core fills a CPU, got {replicas} with"
@@ -114,14 +116,22 @@ def check_before_run(cell: Cell) -> None:
         return
 
 
-def resolve_device(name: str) -> str:
-    """`auto`, `cpu` or `cuda` to what is there.
+def resolve_device(name: str, execution: Execution | None = None) -> str:
+    """`auto`, `cpu` or `cuda` to what is there; on a cluster, to what a run is given of it.
 
     Raises:
         UserError: an unknown device, or one that is not there.
     """
     if name not in ("auto", "cpu", "cuda"):
         raise UserError(f"device is one of auto, cpu, cuda, got {name!r}")
+    if execution is not None and execution.kind == "ray":
+        device = "cuda" if execution.gpus > 0 else "cpu"
+        if name not in ("auto", device):
+            raise UserError(
+                f"device {name} does not go with {execution.gpus:g} GPUs for a run on Ray; a run on cuda is given some"
+                " of one (gpus, or --gpus), a run on cpu none"
+            )
+        return device
     if name == "cpu" or (name == "auto" and not Path("/dev/nvidiactl").exists()):
         return "cpu"  # without a driver there is no need to import torch to know
     import torch

@@ -47,7 +47,8 @@ def provenance(device: str = "cpu") -> dict[str, Any]:
 def _gpu() -> str:
     import torch
 
-    return torch.cuda.get_device_name()
+    # The driver of a cluster, which writes records of runs that were lost, may have no GPU itself.
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "a GPU of another machine"
 
 
 def _version(package: str) -> str | None:

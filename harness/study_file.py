@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from .cells import Cell, cell_from
 from .errors import UserError
+from .execution import Execution, Part, in_one_line
 from .registry import load_plugin
 from .specs import Spec, format_spec, parse_scan
 from .study import TUNING_SEEDS, Study
@@ -31,12 +32,6 @@ from .study import TUNING_SEEDS, Study
 Scalar = bool | int | float | str
 AXES = ("task", "architecture", "scan", "protocol")
 MOST_CELLS = 100_000
-
-
-class Part(BaseModel):
-    """What every table of the file has in common: no other keys, no silent conversions."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class GridEntry(BaseModel):
@@ -102,15 +97,6 @@ class Tune(Part):
         if rates is not None and (min(rates) <= 0 or len(set(rates)) < len(rates)):
             raise ValueError("rates are different and above 0")
         return rates
-
-
-class Execution(Part):
-    """Where the runs go. workers: processes; none: one a processor on a CPU, one on a GPU."""
-
-    kind: Literal["pool", "in-process"] = "pool"
-    workers: Annotated[int, Field(ge=1, le=1024)] | None = None
-    replicas: Annotated[int, Field(ge=1, le=1024)] = 1
-    cuda_graphs: bool = False
 
 
 class StudyFile(Part):
@@ -186,7 +172,7 @@ class StudyFile(Part):
             tune=self.tune is not False,
             tuning_seeds=range(TUNING_SEEDS[0], TUNING_SEEDS[0] + tune.seeds),
             rates=tune.rates or (),
-            training=training_for(device, self.executor.replicas, self.executor.cuda_graphs),
+            training=training_for(device, self.executor),
         )
 
 
@@ -223,7 +209,7 @@ def read_study(path: str | Path) -> StudyFile:
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"study {str(path)!r} is no TOML: {error}") from error
     except ValidationError as error:
-        raise UserError(f"study {str(path)!r}: {_in_one_line(error)}") from error
+        raise UserError(f"study {str(path)!r}: {in_one_line(error)}") from error
     try:
         for plugin in found.plugins:
             load_plugin(plugin)
@@ -234,16 +220,3 @@ def read_study(path: str | Path) -> StudyFile:
     except UserError as error:
         raise UserError(f"study {str(path)!r}: {error}") from error
     return found
-
-
-def _in_one_line(error: ValidationError) -> str:
-    """The first mistake of a file, and how many more there are."""
-    first = next(iter(sorted(error.errors(), key=lambda each: len(each["loc"]), reverse=True)))
-    skipped = ("str", "GridEntry", "Tune", "bool", "int", "list[int]", "constrained-int")
-    names = [str(part) for part in first["loc"] if part not in skipped]
-    field = ".".join(name if name.isprintable() and name else repr(name) for name in names) or "the file"
-    received = "" if first["type"] == "missing" else f", got {first['input']!r}"
-    message = first["msg"].removeprefix("Value error, ")
-    more = len({each["loc"][0] for each in error.errors() if each["loc"]} - set(first["loc"][:1]))
-    also = f" (and {more} more field{'s' * (more > 1)})" if more else ""
-    return f"{field}: {message[0].lower()}{message[1:]}{received}{also}"

@@ -28,6 +28,7 @@ PACKAGES = {
     "triton": "pip install triton (mamba-ssm imports it)",
     "transformers": "pip install transformers (mamba-ssm imports it)",
     "causal-conv1d": "pip install causal-conv1d (CUDA machines only)",
+    "ray": "pip install ray (for --executor ray)",
     "pytest-benchmark": "pip install pytest-benchmark (for tests/benchmarks)",
 }
 

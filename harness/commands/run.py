@@ -7,6 +7,7 @@ import shutil
 import sys
 
 from harness.errors import UserError
+from harness.execution_options import add_execution_arguments, execution_asked
 
 SINK_HELP = "show runs elsewhere too as they go: tensorboard:FOLDER or mlflow:URI; may be given again"
 
@@ -31,7 +32,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--store", default="results.sqlite", metavar="FILE", help="default: results.sqlite")
     parser.add_argument("--fresh", action="store_true", help="run again what the store has, and replace it")
     parser.add_argument("--no-timing", action="store_true", help="leave out the timing session")
-    parser.add_argument("--workers", type=int, metavar="N", help="worker processes (default: all processors; 0: none)")
     parser.add_argument(
         "--replicas", type=int, default=1, metavar="N", help="seeds trained together (CUDA; default: 1)"
     )
@@ -41,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plugin", action="append", default=[], metavar="MODULE", help="a module or a .py file")
     parser.add_argument("--quiet", action="store_true", help="no progress on standard error")
     parser.add_argument("--format", choices=("table", "markdown", "csv", "json"), default="table")
+    add_execution_arguments(parser, default="default: a worker process on every processor, one on a GPU")
 
 
 def main(options: argparse.Namespace) -> int:
@@ -49,8 +50,7 @@ def main(options: argparse.Namespace) -> int:
     from harness.summary import findings_of, mixtures, rows_of
     from harness.tables import render
 
-    if options.workers is not None and options.workers < 0:
-        raise UserError(f"--workers is 0 or more, got {options.workers}")
+    executor = execution_asked(options)
     seeds = parse_seeds(options.seeds)
     too_few = seeds_needed(len(options.scan), len(options.arch or DEFAULT_ARCHITECTURES), len(seeds))
     if too_few:
@@ -67,12 +67,13 @@ def main(options: argparse.Namespace) -> int:
         tune=options.tune,
         fresh=options.fresh,
         timing=not options.no_timing,
-        workers=options.workers,
+        workers=None,
         plugins=options.plugin,
         quiet=options.quiet,
         replicas=options.replicas,
         cuda_graphs=options.cuda_graphs,
         sinks=options.sink,
+        executor=executor,
     )
     rows = rows_of(outcome.records, outcome.timings)
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None

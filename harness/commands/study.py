@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from harness.commands.run import SINK_HELP
 from harness.errors import UserError
+from harness.execution_options import add_execution_arguments, execution_asked
 
 if TYPE_CHECKING:
     from harness.cells import Run
@@ -40,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         if name == "plan":
             action.add_argument("--no-probe", action="store_true", help="count only, measure nothing")
         if name == "run":
-            action.add_argument("--workers", type=int, metavar="N", help="worker processes, instead of the file's")
+            add_execution_arguments(action, default="instead of what the file says")
             action.add_argument("--fresh", action="store_true", help="run again what the store has, and replace it")
             action.add_argument("--sink", action="append", default=[], metavar="KIND:TARGET", help=SINK_HELP)
             action.add_argument("--quiet", action="store_true", help="no progress on standard error")
@@ -53,10 +54,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """Do what was asked."""
     from harness.api import resolve_device
+    from harness.execution import execution_from
     from harness.study_file import read_study
 
     found = read_study(path_of(options.file))
-    study = found.study(resolve_device(found.device))
+    if options.action == "run":
+        found = found.model_copy(update={"executor": execution_from(execution_asked(options), found.executor)})
+    study = found.study(resolve_device(found.device, found.executor))
     store = options.store or f"{found.name}.sqlite"
     actions = {"plan": _plan, "run": _run, "status": _status, "watch": _watch, "report": _report}
     return actions[options.action](options, found, study, store)
@@ -69,19 +73,6 @@ def path_of(text: str) -> Path:
 
         return Path(reports.__file__).parent / "studies" / f"{text}.toml"
     return Path(text)
-
-
-def workers_of(found: StudyFile, study: Study, asked: int | None) -> int:
-    """How many worker processes: as asked, as the file says, or what fills the machine; 0 for none."""
-    import os
-
-    if asked is not None:
-        if asked < 0:
-            raise UserError(f"--workers is 0 or more, got {asked}")
-        return asked
-    if found.executor.kind == "in-process":
-        return 0
-    return found.executor.workers or (1 if study.device == "cuda" else len(os.sched_getaffinity(0)))
 
 
 def _plan(options: argparse.Namespace, found: StudyFile, study: Study, path: str) -> int:
@@ -121,12 +112,16 @@ def _plan(options: argparse.Namespace, found: StudyFile, study: Study, path: str
             column.append(value)
     print("\n" + terminal_table(columns))
     total = sum(cost.seconds for cost in costs.values() if isinstance(cost, Cost)) * (tuning + final)
-    workers = workers_of(found, study, None) or 1
-    print(
-        f"\nabout {duration(total)} of processor time, {duration(total / workers)} on {workers} worker(s), and a timing"
-    )
-    print("session after it; from a few steps of each kind of cell, so take it as a hint")
+    print(f"\nabout {duration(total)} of processor time{_shared(total, found, study)}, and a timing session after it;")
+    print("from a few steps of each kind of cell, so take it as a hint")
     return 0
+
+
+def _shared(total: float, found: StudyFile, study: Study) -> str:
+    if found.executor.kind == "ray":
+        return ", shared by what the Ray cluster has room for"
+    workers = found.executor.local_workers(study.device)
+    return f", {duration(total / workers)} on {workers} worker(s)"
 
 
 def runs_a_cell(study: Study) -> tuple[int, int]:
@@ -154,13 +149,12 @@ def _run(options: argparse.Namespace, found: StudyFile, study: Study, path: str)
     from harness.summary import findings_of, mixtures, rows_of
     from harness.tables import render
 
-    workers = workers_of(found, study, options.workers)
+    executor = found.executor.executor(study.device, study.training, found.plugins)
     with Store(path) as store, opened(options.sink) as sinks:
         outcome = run_study(
             study,
             store,
-            workers=workers,
-            plugins=found.plugins,
+            executor=executor,
             fresh=options.fresh,
             timing=found.timing,
             progress=Progress(quiet=options.quiet),

@@ -3,6 +3,8 @@
 import pytest
 
 from harness.cells import Run, cell_from
+from harness.errors import UserError
+from harness.execution import Execution, execution_from
 from harness.executors import InProcess, Pool
 from harness.limits import Limits, peak_resident_bytes
 from harness.registry import architectures, load_plugin
@@ -98,3 +100,33 @@ def test_peak_memory_is_seen_after_it_was_given_back():
     del kept
     assert peak_resident_bytes("self") > before
     assert peak_resident_bytes(0) == 0  # no such process
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"time_limit": 0}, "executor.time_limit: input should be greater than 0, got 0"),
+        ({"memory_limit": float("inf")}, "executor.memory_limit: input should be a finite number, got inf"),
+        ({"workers": 0, "time_limit": 60.0}, "a limit needs worker processes"),
+        ({"kind": "in-process", "memory_limit": 1.0}, "a limit needs worker processes"),
+        ({"gpus": 1.0}, "gpus can be had with kind 'ray' only"),
+        ({"kind": "ray", "address": "ray://there:1"}, "executor.address: string should match pattern"),
+        ({"kind": "ray", "cpus": -1.0}, "executor.cpus: input should be greater than 0, got -1"),
+        ({"kind": "cloud"}, "executor.kind: input should be 'pool', 'in-process' or 'ray', got 'cloud'"),
+        ({"colour": "red"}, "executor.colour: extra inputs are not permitted, got 'red'"),
+    ],
+    ids=lambda value: "" if isinstance(value, str) else " ".join(value),
+)
+def test_what_cannot_be_asked_of_an_executor_is_one_line(asked, words):
+    with pytest.raises(UserError) as caught:
+        execution_from(asked)
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_what_is_asked_for_takes_the_place_of_what_the_file_says():
+    file = Execution(kind="ray", address="auto", workers=4, time_limit=60)
+    assert execution_from({"workers": None}, file) == file
+    assert execution_from({"workers": 2}, file).workers == 2
+    assert execution_from({"kind": "pool"}, file) == Execution(kind="pool", workers=4, time_limit=60)
+    assert execution_from({"workers": 0}, Execution(workers=3)).kind == "in-process"
+    assert execution_from({"workers": 3}, Execution(kind="in-process")) == Execution(kind="pool", workers=3)

@@ -10,6 +10,7 @@ from harness.data import Data
 from harness.errors import UserError
 from harness.execute import execute
 from harness.execute_together import execute_together
+from harness.execution import Execution
 from harness.executors import InProcess, Pool, Training, groups_of
 from harness.replicas import Replica, Stack, train_replicas
 from harness.summary import mixtures
@@ -160,19 +161,18 @@ def test_a_pool_and_the_process_itself_train_groups_alike():
     ("replicas", "cuda_graphs", "words"),
     [
         (3, False, "one seed a core fills a CPU, got 3 with device cpu"),
-        (0, False, "from 1 to 1024, got 0"),
         (1, True, "needs a CUDA GPU, got device cpu"),
     ],
 )
 def test_what_pays_on_a_gpu_only_is_refused_on_a_cpu_in_one_line(replicas, cuda_graphs, words):
     with pytest.raises(UserError, match=words) as raised:
-        training_for("cpu", replicas, cuda_graphs)
+        training_for("cpu", Execution(replicas=replicas, cuda_graphs=cuda_graphs))
     assert "\n" not in str(raised.value)
 
 
 def test_on_a_gpu_both_are_handed_on():
-    assert training_for("cuda", 8, True) == Training(replicas=8, cuda_graphs=True)
-    assert training_for("cpu", 1, False).is_plain
+    assert training_for("cuda", Execution(replicas=8, cuda_graphs=True)) == Training(replicas=8, cuda_graphs=True)
+    assert training_for("cpu", Execution()).is_plain
 
 
 def test_a_table_that_mixes_both_kinds_says_so():
