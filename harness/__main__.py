@@ -28,6 +28,7 @@ COMMANDS = {
     "rerun": "run one stored run again and say whether it comes out the same",
     "speed": "time mixers alone over a sweep of lengths: growth of time and memory, and where one overtakes another",
     "check": "hold what a plug-in registers to the contracts and say what to mend",
+    "slides": "check feature bags; run and report the study of scan orders on whole slides read from disk",
     "make-slides": "write synthetic whole-slide feature bags to disk, as CLAM or TRIDENT would",
     "doctor": "say what is installed, which kernels can run here, and how to get what is missing",
 }

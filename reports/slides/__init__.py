@@ -1,0 +1,1 @@
+"""Scan orders on whole slides: synthetic ones, written to disk and read like any other."""

@@ -1,0 +1,127 @@
+"""What is run, in two sizes: the difficulty by a rule, then every mixer under every order, then times and memory."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.cells import Cell, cell_from
+from harness.record import Record
+from harness.specs import parse_spec, quote
+
+ARCHITECTURES = ("mamba", "gated-ssm", "local-attention", "identity")
+CONTROL = "identity"
+"""Order-blind; with readout=attention it is ABMIL."""
+
+ORDERS = ("horizontal", "snake", "hilbert", "random")
+LEVELS = (0.1, 0.2, 0.3, 0.4, 0.6)
+"""Standard deviations of the noise in a feature, of which the rule takes one."""
+
+DIFFICULTY_SEEDS = (100,)
+TARGET = 0.75
+"""Half-way between chance and 1."""
+
+FOLDS = 5
+"""Of every partition of the patients."""
+
+SLIDES_TASK = "synthetic-slides"
+BAGS_TASK = "wsi"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """One size of the study.
+
+    folds: how many are tested on, one a seed. slides: how many are written. shape: parameters of `synthetic-slides`
+    beside its noise. levels: of noise. protocol: of all runs. timed_tiles: of single slides that are timed.
+    read_slides, read_shape: a set with more features than are kept.
+    """
+
+    name: str
+    folds: int
+    slides: int
+    shape: str
+    levels: tuple[float, ...]
+    protocol: str
+    timed_tiles: tuple[int, ...]
+    read_slides: int
+    read_shape: str
+
+    def task(self, noise: float) -> str:
+        """The slides as they are drawn."""
+        return f"{SLIDES_TASK}:{self.shape},noise={noise:g}"
+
+    def difficulty_cells(self) -> list[Cell]:
+        """Mixers that see an order, at every level, along rows alone."""
+        mixers = [name for name in ARCHITECTURES if name != CONTROL]
+        return [
+            cell_from(self.task(noise), name, "horizontal", self.protocol) for noise in self.levels for name in mixers
+        ]
+
+    def cells(self, folder: str) -> list[Cell]:
+        """Every mixer under every order, on the slides in a folder."""
+        task = f"{BAGS_TASK}:root={quote(folder)},folds={FOLDS}"
+        return [cell_from(task, name, order, self.protocol) for name in ARCHITECTURES for order in ORDERS]
+
+    def timed_cells(self, noise: float) -> list[Cell]:
+        """Every mixer on one slide at a time, of each size."""
+        return [
+            cell_from(
+                f"{SLIDES_TASK}:tiles={tiles},spread=1,noise={noise:g}",
+                name,
+                "hilbert",
+                "standard:readout=attention,batch_size=1",
+            )
+            for tiles in self.timed_tiles
+            for name in ARCHITECTURES
+        ]
+
+
+PLANS = {
+    "default": Plan(
+        name="default",
+        folds=FOLDS,
+        slides=600,
+        shape="tiles=800,spread=1.6",
+        levels=LEVELS,
+        protocol="standard:readout=attention,steps=250,batch_size=8,evaluate_every=50,learning_rate=0.003",
+        timed_tiles=(500, 1000, 2000, 5000, 10_000, 20_000),
+        read_slides=150,
+        read_shape="tiles=5000,spread=1,dim=128",
+    ),
+    "quick": Plan(
+        name="quick",
+        folds=2,
+        slides=60,
+        shape="tiles=80,spread=1.2,clusters=1,size=4",
+        levels=LEVELS[:2],
+        protocol="standard:readout=attention,steps=6,batch_size=4,evaluate_every=3,validation_samples=16",
+        timed_tiles=(200, 400),
+        read_slides=20,
+        read_shape="tiles=400,spread=1",
+    ),
+}
+
+
+def noise_of(record: Record) -> float:
+    """The level at which a difficulty run was made."""
+    return float(parse_spec(record["task"]).parameters["noise"])
+
+
+def medians(records: Sequence[Record]) -> dict[float, float]:
+    """Level to the median over mixers of mean test accuracy; runs that have none count as chance."""
+    found: dict[float, dict[str, list[float]]] = {}
+    for record in records:
+        score = record.get("test_accuracy") if record["status"] == "done" else 0.5
+        found.setdefault(noise_of(record), {}).setdefault(record["architecture"], []).append(score or 0.0)
+    return {
+        noise: statistics.median(statistics.fmean(scores) for scores in by_mixer.values())
+        for noise, by_mixer in sorted(found.items())
+    }
+
+
+def chosen_level(records: Sequence[Record]) -> float:
+    """The rule: the level whose median stands nearest to half-way between chance and 1; the smaller one on a tie."""
+    found = medians(records)
+    return min(found, key=lambda noise: (abs(found[noise] - TARGET), noise))
