@@ -15,7 +15,7 @@ CONTROL = "identity"
 """Order-blind; with readout=attention it is ABMIL."""
 
 ORDERS = ("horizontal", "snake", "hilbert", "random")
-LEVELS = (0.1, 0.2, 0.3, 0.4, 0.6)
+LEVELS = (0.2, 0.3, 0.4, 0.5, 0.6)
 """Standard deviations of the noise in a feature, of which the rule takes one."""
 
 DIFFICULTY_SEEDS = (100,)
