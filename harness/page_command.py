@@ -122,7 +122,7 @@ class PageCommand:
         from .store import Store
 
         path = page_path(options.output, subject=f"{self.name} report")
-        with Store(options.store, read_only=True) as store:
+        with Store(options.store, read_only=True, made_by=f"{self.name} run --store {{path}}") as store:
             records = [record for record in store.records(tuning=True) if record["protocol"].startswith("standard:")]
             timings = store.timings()
         if not any(record["purpose"] == "final" for record in records):

@@ -43,16 +43,20 @@ class Store:
 
     Args:
         path: the file; made when it is not there, unless `create` is false.
+        made_by: the command that makes it, for the advice where it is missing.
 
     Raises:
         UserError: not a store, a store of a newer harness, a folder that cannot be written, a file system without
             locks.
     """
 
-    def __init__(self, path: str | Path, *, create: bool = True, read_only: bool = False):
+    def __init__(
+        self, path: str | Path, *, create: bool = True, read_only: bool = False, made_by: str = "run --store {path}"
+    ):
         self.path = Path(path)
         if (read_only or not create) and not self.path.exists():
-            raise UserError(f"store {str(path)!r} does not exist; make one with: python -m harness run --store {path}")
+            command = made_by.replace("{path}", str(path))
+            raise UserError(f"store {str(path)!r} does not exist; make one with: python -m harness {command}")
         if self.path.is_dir():
             raise UserError(f"store {str(path)!r} is a folder; give a file, results.sqlite say")
         if not self.path.parent.is_dir():

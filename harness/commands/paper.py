@@ -111,7 +111,7 @@ def _report(options: argparse.Namespace) -> int:
     from harness.store import Store
 
     path = page_path(options.output, subject="paper report")
-    with Store(options.store, read_only=True) as store:
+    with Store(options.store, read_only=True, made_by="paper run --store {path}") as store:
         records = [record for record in store.records() if record["protocol"].startswith("paper:")]
     if not records:
         raise UserError(

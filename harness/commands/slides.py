@@ -140,7 +140,7 @@ def _report(options: argparse.Namespace) -> int:
     from harness.store import Store
 
     path = page_path(options.output, subject="slides report")
-    with Store(options.store, read_only=True) as store:
+    with Store(options.store, read_only=True, made_by="slides run --store {path}") as store:
         records, timings = store.records(), store.timings()
     if not any(record["task"].startswith("wsi:") for record in records):
         raise UserError(

@@ -240,7 +240,8 @@ def _report(options: argparse.Namespace, found: StudyFile, study: Study, path: s
     from harness.store import Store
 
     page = page_path(options.output or f"{found.name}.md", subject="study report")
-    with Store(path, read_only=True) as store:
+    made_by = f"study run {options.file}{_store_option(options)}"
+    with Store(path, read_only=True, made_by=made_by) as store:
         trials, final = runs_of(study, store)
         records = list(store.find_many(run.key for run in final or ()).values())
         tuning = list(store.find_many(run.key for run in trials).values())

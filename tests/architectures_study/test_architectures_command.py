@@ -54,7 +54,7 @@ def test_the_full_study_holds_the_default_one():
     ("arguments", "words"),
     [
         (["run", "--seeds", "0"], "--seeds is from 1 to 100000, got 0"),
-        (["report", "--store", "none.sqlite"], "'none.sqlite' does not exist"),
+        (["report", "--store", "none.sqlite"], "make one with: python -m harness architectures run"),
         (["report", "--store", "none.sqlite", "-o", "page.txt"], "give a .md file or a .html file"),
     ],
 )
