@@ -1,4 +1,5 @@
 # make run   the first comparison, from nothing        make test   the tests, from nothing
+# make test-all   the slow tests too: kills at random, ten thousand specs, a Ray cluster that loses a node
 PYTHON ?= python3
 TEST_PROCESSES ?= 2
 BIN := .venv/bin
@@ -14,7 +15,7 @@ run: .venv/installed
 test: .venv/installed
 	$(BIN)/python -m pytest -q -n $(TEST_PROCESSES) --dist worksteal -m "not slow"
 
-test-all: .venv/installed
+test-all: .venv/extras
 	$(BIN)/python -m pytest -q -n $(TEST_PROCESSES) --dist worksteal
 
 check: .venv/installed
@@ -31,6 +32,11 @@ benchmark: .venv/installed
 	$(BIN)/pip install -q --no-build-isolation -e ".[test,develop]"
 	$(BIN)/pip install -q triton transformers
 	$(MAMBA_FLAGS) $(BIN)/pip install -q --no-build-isolation --no-deps $(MAMBA)
+	touch $@
+
+# What only the slow tests need: a Ray cluster on this machine, the packages behind --sink.
+.venv/extras: .venv/installed
+	$(BIN)/pip install -q --no-build-isolation -e ".[ray,tensorboard,mlflow]"
 	touch $@
 
 clean:
