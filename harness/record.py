@@ -33,6 +33,6 @@ def begin_record(run: Run) -> Record:
     return record | provenance(run.device)
 
 
-def lost_record(run: Run, reason: str, *, status: str, seconds: float) -> Record:
+def lost_record(run: Run, reason: str, *, status: str = "failed", seconds: float = 0.0) -> Record:
     """The record of a run whose worker died under it, or was stopped, after so many seconds."""
     return begin_record(run) | {"status": status, "reason": reason, "run_seconds": seconds}

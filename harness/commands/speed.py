@@ -60,10 +60,10 @@ def main(options: argparse.Namespace) -> int:
         raise UserError(f"speed draws a .png file, got {options.output!r}")
     if not path.parent.is_dir():
         raise UserError(f"speed: the folder {str(path.parent)!r} does not exist; make it first")
-    from harness.executors import in_worker
     from harness.progress import Progress
     from harness.reports import speed as report  # pyright: ignore[reportMissingImports]
     from harness.store import Store
+    from harness.worker_process import in_worker
 
     if options.store:
         Store(options.store).close()  # said before the time is spent
