@@ -25,7 +25,7 @@ from .protocols.paper import Paper
 from .protocols.standard import Standard
 from .record import Record
 from .replicas import Replica, Stack, train_replicas
-from .train import looked_at, outcome_of
+from .train import beside_accuracy, looked_at, outcome_of
 
 Report = Callable[[Run, int, int, float, float | None], None]
 """(run, step, steps, training loss, last validation accuracy)."""
@@ -100,6 +100,7 @@ def _train(
 def _outcome(run: Run, replica: Replica, task: Task, model: StandardModel, protocol: Standard) -> dict[str, Any]:
     scores = {"test_accuracy": replica.test_accuracy, "test_loss": replica.test_loss}
     test = replica.data.evaluation("test", protocol.test_samples)
-    return outcome_of(model, replica.curve, task, protocol, **scores) | looked_at(
-        model, run, task, protocol, replica.data, test
-    )
+    outcome = outcome_of(model, replica.curve, task, protocol, **scores)
+    if not task.asks_cells:
+        outcome |= beside_accuracy(replica.seen)
+    return outcome | looked_at(model, run, task, protocol, replica.data, test)

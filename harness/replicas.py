@@ -32,7 +32,10 @@ Progress = Callable[[int, int, float, float | None], None]
 
 @dataclass(kw_only=True)
 class Replica:
-    """One seed on its way: its data, its validation curve, and where it left the numbers if it did."""
+    """One seed on its way: its data, its validation curve, and where it left the numbers if it did.
+
+    seen: class scores and targets of the test set's batches.
+    """
 
     data: Data
     curve: Curve = field(default_factory=Curve)
@@ -40,6 +43,7 @@ class Replica:
     diverged: Diverged | None = None
     test_accuracy: float = math.nan
     test_loss: float = math.nan
+    seen: list[tuple[Tensor, Tensor]] = field(default_factory=list)
 
     def check(self, step: int, loss: float, limit: float = math.inf) -> None:
         """Note the first loss that is not finite or beyond the limit; what comes after it is not this run's."""
@@ -113,8 +117,13 @@ class Stack:
         return losses.detach()
 
     @torch.no_grad()
-    def evaluate(self, splits: Sequence[Evaluation]) -> list[tuple[float, float]]:
-        """Accuracy and mean cross-entropy of each replica over its own split."""
+    def evaluate(
+        self, splits: Sequence[Evaluation], watch: Callable[[Tensor, Tensor], None] = lambda *_: None
+    ) -> list[tuple[float, float]]:
+        """Accuracy and mean cross-entropy of each replica over its own split.
+
+        watch: is shown the scores and targets of every batch, [replicas, ...].
+        """
         self.model.eval()
         correct, loss, count = [0] * len(splits), [0.0] * len(splits), [0] * len(splits)
         for batches in zip(*splits, strict=True):
@@ -126,6 +135,7 @@ class Stack:
             correct = [a + b for a, b in zip(correct, hits, strict=True)]
             loss = [a + b for a, b in zip(loss, sums, strict=True)]
             count = [a + b for a, b in zip(count, asked, strict=True)]
+            watch(scores.float(), target)
         self.model.train()
         return [(hits / of, total / of) for hits, total, of in zip(correct, loss, count, strict=True)]
 
@@ -158,9 +168,15 @@ def train_replicas(
                 progress(index, number, losses[index], replica.curve.accuracy[-1])
         if all(replica.diverged for replica in replicas):
             return
-    tests = stack.evaluate([replica.data.evaluation("test", protocol.test_samples) for replica in replicas])
+    splits = [replica.data.evaluation("test", protocol.test_samples) for replica in replicas]
+    tests = stack.evaluate(splits, lambda scores, target: _show(replicas, scores, target))
     for replica, (replica.test_accuracy, replica.test_loss) in zip(replicas, tests, strict=True):
         replica.check(protocol.steps, replica.test_loss)
+
+
+def _show(replicas: Sequence[Replica], scores: Tensor, target: Tensor) -> None:
+    for index, replica in enumerate(replicas):
+        replica.seen.append((scores[index], target[index]))
 
 
 def _validate(stack: Stack, replicas: Sequence[Replica], splits: Sequence[Evaluation], step: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,9 +77,14 @@ def train_and_evaluate(run: Run, task: Task, protocol: Standard, report: Report)
         raise Diverged(protocol.steps, test_loss)
     outcome = outcome_of(model, curve, task, protocol, test_accuracy=test_accuracy, test_loss=test_loss)
     if not task.asks_cells:
-        scores, target = (torch.cat(parts).cpu() for parts in zip(*seen, strict=True))
-        outcome |= class_scores(scores.softmax(-1).numpy(), target.numpy())
+        outcome |= beside_accuracy(seen)
     return outcome | looked_at(model, run, task, protocol, data, test)
+
+
+def beside_accuracy(seen: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> dict[str, float | None]:
+    """AUC and F1 from the class scores [batch, classes] and targets [batch] of a split's batches."""
+    scores, target = (torch.cat(parts).cpu() for parts in zip(*seen, strict=True))
+    return class_scores(scores.softmax(-1).numpy(), target.numpy())
 
 
 def looked_at(

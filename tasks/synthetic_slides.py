@@ -63,9 +63,11 @@ def synthetic_slides(
     smallest = int(tiles / spread)
     got = f"got clusters={clusters}, size={size}, window={window}, smallest slide {smallest} tiles"
     if kinds > dim:
-        raise UserError(f"task synthetic-slides: kinds must be at most dim, got kinds={kinds}, dim={dim}")
+        raise UserError(f"task synthetic-slides: kinds must be at most dim, got kinds={kinds}, dim={dim}; raise dim")
     if size > window**2 // 2:
-        raise UserError(f"task synthetic-slides: size must be at most half of the window's cells, {got}")
+        raise UserError(
+            f"task synthetic-slides: size must be at most half of the window's cells, {got}; take a larger window"
+        )
     if smallest < ROOM * clusters * size:
         raise UserError(
             f"task synthetic-slides: a slide must have {ROOM} * clusters * size tiles, {got}; take larger slides"

@@ -111,6 +111,7 @@ def test_records_of_seeds_trained_together_say_so_and_hold_what_a_run_alone_hold
         assert (record["status"], record["replicas"], record["training_note"]) == ("done", 3, None)
         assert (alone["replicas"], alone["key"]) == (1, record["key"])
         assert record["test_loss"] == pytest.approx(alone["test_loss"], abs=1e-4)
+        assert record["test_auc"] == pytest.approx(alone["test_auc"], abs=1e-2)
 
 
 def test_a_record_of_a_seed_that_diverges_together_is_one_of_divergence():
