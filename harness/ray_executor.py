@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import socket
 import sys
 import time
 from collections import Counter, deque
@@ -29,6 +30,7 @@ MOST_TASKS = 1000
 
 PROGRESS_SECONDS = 2.0
 QUIET_SECONDS = 10.0
+CONNECT_SECONDS = 10.0
 
 
 class RayExecutor:
@@ -129,12 +131,14 @@ def connect(address: str) -> Any:
     if not ray.is_initialized():
         dashboard = False if address == "local" else None  # another's cluster has what it has
         try:
+            host, _, port = address.rpartition(":")
+            if port.isdigit():  # where nobody listens Ray would wait for minutes
+                socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
             ray.init(address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=dashboard)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise UserError(
-                f"no Ray cluster can be used at address {address!r}: {_first_line(error)}; start one with: ray start"
-                " --head, or take the address local"
-            ) from error
+        except Exception as error:  # a node that does not start is no more than that to Ray
+            local = "its logs are in /tmp/ray/session_latest/logs"
+            cure = local if address == "local" else "start one with: ray start --head, or take the address local"
+            raise UserError(f"Ray cannot be used at address {address!r}: {_first_line(error)}; {cure}") from error
     return ray
 
 

@@ -1,6 +1,7 @@
 """Runs on a Ray cluster of several nodes on this machine: the same records, and nothing lost when a node is."""
 
 import os
+import socket
 import sys
 import time
 
@@ -45,9 +46,6 @@ def slow(*, kills: bool = False, seconds: float = 0.1, width, generator):
 """
 
 
-pytestmark = pytest.mark.slow
-
-
 @pytest.fixture(scope="module")
 def cluster():
     """A head without processors and two nodes with one each."""
@@ -87,6 +85,7 @@ def without_what_is_its_own(record):
     return {name: value for name, value in record.items() if name not in ITS_OWN}
 
 
+@pytest.mark.slow
 def test_records_are_those_of_this_process_bit_for_bit_and_progress_is_told(cluster, slow, tiny_protocol):
     runs, told = runs_of(("gated-ssm", "local-attention"), tiny_protocol, seeds=(0, 1)), []
     here = {record["key"]: record for record in InProcess().map(runs, lambda *_: None)}
@@ -98,6 +97,7 @@ def test_records_are_those_of_this_process_bit_for_bit_and_progress_is_told(clus
     assert told and set(told) <= set(runs)
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_lost_again_and_again_costs_its_own_run_only(cluster, tiny_protocol, slow):
     runs = runs_of(("slow:kills=true", "slow:seconds=0"), tiny_protocol)
     records = {record["key"]: record for record in executor_on(cluster, slow).map(runs, lambda *_: None)}
@@ -107,6 +107,7 @@ def test_a_worker_that_is_lost_again_and_again_costs_its_own_run_only(cluster, t
     assert second["status"] == "done"
 
 
+@pytest.mark.slow
 def test_a_limit_holds_on_a_cluster_too(cluster, tiny_protocol, slow):
     (record,) = executor_on(cluster, slow, time_limit=2.0).map(runs_of(("slow:seconds=60",), tiny_protocol), print)
     assert (record["status"], record["reason"]) == ("failed", "went over its time limit of 2 s and was stopped")
@@ -150,6 +151,7 @@ class CountingStore(Store):
         self.written.append(record["key"])
 
 
+@pytest.mark.slow
 def test_a_node_killed_in_the_middle_of_a_study_loses_nothing_and_doubles_nothing(
     cluster, tiny_protocol, slow, tmp_path
 ):
@@ -173,6 +175,18 @@ def test_without_ray_one_line_says_how_to_get_it(monkeypatch):
     with pytest.raises(UserError) as caught:
         Execution(kind="ray").executor("cpu", PLAIN, ())
     assert "pip install 'scan-order-harness[ray]'" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_cluster_that_is_not_there_is_said_at_once(monkeypatch):
+    ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'scan-order-harness[ray]'")
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{bound.getsockname()[1]}"  # nobody listens there
+        with pytest.raises(UserError) as caught:
+            Execution(kind="ray", address=address).executor("cpu", PLAIN, ())
+    assert f"Ray cannot be used at address {address!r}" in str(caught.value)
+    assert "ray start --head" in str(caught.value) and "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(("device", "gpus"), [("cuda", 0.0), ("cpu", 0.5)])
