@@ -9,6 +9,7 @@ from typing import Any
 
 from .cells import TUNING, UNTUNED, Cell, Run, protocol_of
 from .executors import Executor, InProcess, Pool, Training
+from .noise import noise_floor, to_repeat
 from .progress import Progress
 from .provenance import is_stale, provenance, source_of
 from .record import Record
@@ -87,12 +88,28 @@ def run_study(
     final = final_runs(study, cells)
     outcome.from_store = 0  # counts final runs; a stale tuning run, which may have chosen a rate, stays reported
     found = do(final)
+    _measure_noise(final, found, store, executor, progress)
     outcome.records = [found[run.key] for run in final]
     if timing:
         timed = [cell for cell in cells if protocol_of(cell).timed]
         ran = [cell for cell in timed if any(r["cell"] == cell.key and r["status"] == "done" for r in outcome.records)]
         outcome.timings = _time(ran, study.device, study.dtype, store, executor, progress, fresh=fresh)
     return outcome
+
+
+def _measure_noise(
+    runs: Sequence[Run], records: dict[str, Record], store: Store, executor: Executor, progress: Progress
+) -> None:
+    """Do one run a cell again where a device does not give the same bits twice, and write the difference down."""
+    again = to_repeat(runs, records)
+    if not again:
+        return
+    with progress.runs(again):
+        for record in executor.map(again, progress.step):
+            progress.finished(record)
+            first = records[record["key"]]
+            first["noise_floor"] = noise_floor(first, record)
+            store.write(first)
 
 
 def tuning_runs(study: Study) -> list[Run]:

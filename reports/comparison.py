@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.cells import UNTUNED, short
+from harness.noise import noise_text
 from harness.record import Record
 from harness.summary import PRIMARY, Row, findings_of, mixtures, rows_of, tables_of
 from harness.tables import caption_of, columns_of, cost_columns_of, finding_lines, markdown_table
@@ -117,6 +118,8 @@ def _provenance(records: Sequence[Record]) -> list[str]:
             lines.append(f"- {count} runs: {how}")
     notes = Counter(record["training_note"] for record in records if record.get("training_note"))
     lines += [f"- {count} runs trained alone although asked otherwise: {note}" for note, count in notes.items()]
+    noise = noise_text(records)
+    lines += [f"- noise floor: {noise}"] if noise else []
     lines += [f"- warning: {warning}" for warning in mixtures(records)]
     lines.append("- any run again: `python -m harness rerun KEY --store STORE` (keys: `python -m harness export`)")
     return lines

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import date
 
 from harness.cells import short
+from harness.noise import noise_text
 from harness.provenance import is_stale
 from harness.record import Record
 from harness.summary import mixtures
@@ -50,6 +51,8 @@ def outcome_lines(records: Sequence[Record], *, superseded: int = 0) -> list[str
         f"- seeds: {', '.join(map(str, seeds))}; made {' to '.join(dict.fromkeys((days[0], days[-1])))}, final runs"
         f" took {seconds / 3600:.2f} core-hours; this page: {date.today().isoformat()}"
     )
+    noise = noise_text(records)
+    lines += [f"- noise floor: {noise}"] if noise else []
     kernels = sorted({str(record["kernel"]) for record in records if record.get("kernel")})
     lines.append(f"- kernels: {', '.join(kernels)}")
     return lines + [f"- warning: {warning.replace('this table', 'this page')}" for warning in mixtures(records)]
