@@ -22,7 +22,8 @@ def hybrid(
 ) -> Mixer:
     """Mixers of other architectures in a row, each with its residual, in the place of one.
 
-    Source: the interleaving of Jamba (arXiv 2403.19887) and Samba (arXiv 2406.07522), without the MLPs between. Each
+    Source: the interleaving of Jamba (arXiv 2403.19887) and Samba (arXiv 2406.07522), without the MLPs between:
+    y_1 = f_1(x), y_i = f_i(norm(x + y_1 + ... + y_{i-1})), y = y_1 + ... + y_n. Each
     part but the first reads x + the outputs so far, normalized to root mean square 1 without weights; the first reads
     the tokens as they come, which the standard frame has normalized. What comes out is the sum of the parts' outputs:
     with the residual that the frame adds, that is a stack of pre-norm layers. A pattern of one part is that part.

@@ -17,7 +17,8 @@ def identity() -> Mixer:
     No parameters. Cells meet in the readout alone, so with readout=attention or readout=mean it is order-blind: what a
     mixer is worth on a bag of tiles is what it scores above this.
 
-    Source: Ilse, Tomczak and Welling, "Attention-based deep multiple instance learning", ICML 2018.
+    Source: Ilse, Tomczak and Welling, "Attention-based deep multiple instance learning", ICML 2018, Eqs. 7 and 9:
+    they are the readout.
     """
     from .mixers.identity import Identity
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 def mean_pool() -> Mixer:
     """Order-blind control: every step receives the mean of all real steps.
 
+    Source: the pooling of Zaheer et al. (Deep Sets), arXiv 1703.06114, Theorem 2: y = rho(sum of phi(x_t)), with the
+    frame's embedding as phi, its readout as rho and the mean for the sum.
+
     No parameters. With readout=mean nothing about the order can reach the readout, so on a task whose order-blind
     ceiling is chance a score above chance means that something leaks.
     """

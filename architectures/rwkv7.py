@@ -21,11 +21,13 @@ def rwkv7(
 ) -> Mixer:
     """RWKV-7 "Goose" time mixing: token shift, decays a channel, in-context learning rates, group norm and bonus.
 
-    Source: Peng et al., arXiv 2503.14456, section 4.1 (time mixing). Kept: the token shift of all six inputs, low-rank
-    decays in (0.545, 1), learning rates and output gate, removal keys of norm 1 apart from the keys that are written,
-    the recurrence, a group norm a head with the bonus added, and the vectors' initial values of the authors' first
-    layer. Left out: the value residual, which mixes in the first layer's values and so starts at the second layer; the
-    authors' initial matrices (zero, orthogonal; torch's own are used); the channel mixing, the frame's business.
+    Source: Peng et al., arXiv 2503.14456, section 4.1 (time mixing), its recurrence
+    S_t = S_{t-1} (diag(w_t) - khat_t^T (a_t * khat_t)) + v_t^T ktilde_t, o_t = r_t S_t^T. Kept: the token shift of
+    all six inputs, low-rank decays in (0.545, 1), learning rates and output gate, removal keys of norm 1 apart from the
+    keys that are written, a group norm a head with the bonus added, and the vectors' initial values of the authors'
+    first layer. Left out: the value residual, which mixes in the first layer's values and so starts at the second
+    layer; the authors' initial matrices (zero, orthogonal; torch's own are used); the channel mixing, the frame's
+    business.
     Changed: small heads and one rank for all low-rank maps, for narrow models. No positions, as in the paper.
 
     heads: heads with a state each; must divide the width, at least two channels a head.
