@@ -126,7 +126,7 @@ def _watch_memory(task: str, store: Any) -> None:
 
     from harness.provenance import provenance
     from harness.reading import reading_facts
-    from harness.reports.slides.page import READING  # pyright: ignore[reportMissingImports]
+    from harness.reports.slides.cost import READING  # pyright: ignore[reportMissingImports]
 
     here = provenance()
     row = {"session": secrets.token_hex(8), "cell": READING, "setting": task, "device": "cpu", "dtype": "float32"}

@@ -15,10 +15,10 @@ CONTROL = "identity"
 """Order-blind; with readout=attention it is ABMIL."""
 
 ORDERS = ("horizontal", "snake", "hilbert", "random")
-LEVELS = (0.2, 0.3, 0.4, 0.5, 0.6)
+LEVELS = (0.2, 0.225, 0.25, 0.275, 0.3)
 """Standard deviations of the noise in a feature, of which the rule takes one."""
 
-DIFFICULTY_SEEDS = (100,)
+DIFFICULTY_SEEDS = (100, 101)
 TARGET = 0.75
 """Half-way between chance and 1."""
 

@@ -8,12 +8,13 @@ from harness.__main__ import main
 from harness.cells import Run
 from harness.reading import reading_facts
 from harness.record import begin_record
-from harness.reports.slides.page import READING, write_page
+from harness.reports.slides.cost import READING
+from harness.reports.slides.page import write_page
 from harness.reports.slides.study import PLANS, chosen_level, medians
 from harness.store import Store
 
 HEADINGS = (
-    "What does an order do?", "Is Hilbert better than rows?", "How was the difficulty chosen?",
+    "In short", "What does an order do?", "Is Hilbert better than rows?", "How was the difficulty chosen?",
     "Time and memory a slide", "Does memory stay bounded?", "Slides of your own",
 )  # fmt: skip
 SMALL = "synthetic-slides:tiles=40,spread=2,dim=6,kinds=4,clusters=1,size=2,window=2"
@@ -110,6 +111,17 @@ def test_the_page_answers_its_questions_from_records_alone(tmp_path):
     assert all(f"## {heading}" in page for heading in HEADINGS)
     assert "| mamba | horizontal | 0.820 ± 0.016 |" in page and "identity (ABMIL)" in page
     assert "128 MiB at most, after all of them 129 MiB" in page and "differ by 0.000" in page and " nan" not in page
+    assert "- mamba: 0.820 horizontal, 0.820 snake, 0.820 hilbert and 0.820 random." in page
+    assert "horizontal against hilbert: a difference in 0 of 3 declared comparisons" in page
+    assert "nothing was learned" not in page.partition("## What does")[0]
+
+
+def test_folds_that_learned_nothing_are_counted(tmp_path):
+    cells = [cell for cell in PLANS["quick"].cells("slides") if cell.architecture.startswith("mamba")]
+    records = [record_of(cell, s, 0.51 if s < 2 and cell.scan == "snake" else 0.9) for cell in cells for s in range(5)]
+    write_page(records, [], tmp_path / "slides.md", store="slides.sqlite")
+    page = (tmp_path / "slides.md").read_text()
+    assert "which makes means scatter: mamba along snake (2).\n" in page and "[0.331, 1.000]" in page
 
 
 @pytest.mark.slow

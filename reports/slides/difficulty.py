@@ -1,0 +1,58 @@
+"""How the difficulty was chosen: the levels that were tried along rows, and the rule."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+
+from harness.cells import short
+from harness.record import Record
+from harness.tables import markdown_table
+
+from .study import TARGET, chosen_level, medians
+
+
+def difficulty(records: Sequence[Record]) -> list[str]:
+    """The table of levels; nothing without runs of them."""
+    if not records:
+        return []
+    found, level = medians(records), chosen_level(records)
+    mixers = list(dict.fromkeys(record["architecture"] for record in records))
+    table = {"noise": [f"**{noise:g}**" if noise == level else f"{noise:g}" for noise in found]}
+    for mixer in mixers:
+        scores = [
+            [
+                record["test_accuracy"]
+                for record in records
+                if record["architecture"] == mixer and f"noise={noise:g}" in record["task"].split(",")
+                and record["status"] == "done"
+            ]
+            for noise in found
+        ]  # fmt: skip
+        table[short("architecture", mixer)] = [f"{statistics.fmean(each):.3f}" if each else "none" for each in scores]
+    table["median"] = [f"{median:.3f}" for median in found.values()]
+    at_level = [record for record in records if f"noise={level:g}" in record["task"].split(",")]
+    ceilings = {
+        name: next((record[key] for record in at_level if record.get(key) is not None), None)
+        for name, key in (
+            ("order-blind ceiling", "order_blind_ceiling"),
+            ("position-marginal ceiling", "position_marginal_ceiling"),
+            ("oracle", "oracle_accuracy"),
+        )
+    }
+    known = [f"{name} {value:.3f}" for name, value in ceilings.items() if value is not None]
+    seeds = sorted({record["seed"] for record in records})
+    outside = min(abs(median - TARGET) for median in found.values()) > 0.2
+    return [
+        "## How was the difficulty chosen?",
+        "",
+        "By a rule, before any two orders were compared: along rows alone, on slides of their own, the noise at which"
+        f" the median of the mixers that see an order stands nearest to {TARGET}, half-way between chance and 1. Test"
+        f" accuracy of seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}:",
+        "",
+        markdown_table(table),
+        "",
+        *(["**No level is near the middle: what follows stands at the floor or the ceiling.**", ""] if outside else []),
+        f"At noise={level:g}: chance 0.500, {', '.join(known)}.",
+        "",
+    ]
