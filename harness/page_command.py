@@ -10,13 +10,11 @@ import argparse
 import importlib
 import os
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .errors import UserError
-from .record import Record
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +79,7 @@ class PageCommand:
         from harness.reports.plan import run_plan  # pyright: ignore[reportMissingImports]
 
         from .api import resolve_device
+        from .ending import tell_ending
         from .progress import Progress
         from .store import Store
 
@@ -103,18 +102,12 @@ class PageCommand:
                 fresh=options.fresh,
             )
         records = [record for outcome in outcomes for record in outcome.records]
-        stale = {key for outcome in outcomes for key in outcome.stale}
-        if stale:
-            print(
-                f"warning: {len(stale)} runs of {options.store} were made by other source; --fresh runs them again",
-                file=sys.stderr,
-            )
         for sentence in self.study.sentences(records):
             print(sentence.replace("**", ""))
-        failed = _tell_failed(records)
+        code = tell_ending(outcomes, options.store)
         if not options.quiet:
             print(f"the page: python -m harness {self.name} report --store {options.store}", file=sys.stderr)
-        return 1 if failed else 0
+        return code
 
     def _report(self, options: argparse.Namespace) -> int:
         from harness.reports.html_page import page_path, write_as  # pyright: ignore[reportMissingImports]
@@ -134,15 +127,3 @@ class PageCommand:
         pictures = write_as(path, lambda page: self.study.write_page(records, timings, page, store=name))
         print(f"{path} with {len(pictures)} figures" if pictures else str(path), file=sys.stderr)
         return 0
-
-
-def _tell_failed(records: Sequence[Record]) -> list[Record]:
-    """The runs that failed; the first of them on standard error."""
-    failed = [record for record in records if record["status"] in ("failed", "out-of-memory")]
-    for record in failed[:5]:
-        print(
-            f"{record['status']}: {record['task']} {record['architecture']} {record['scan']} seed {record['seed']}:"
-            f" {record['reason']}",
-            file=sys.stderr,
-        )
-    return failed

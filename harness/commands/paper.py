@@ -48,6 +48,7 @@ def _list(options: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     from harness.api import resolve_device
+    from harness.ending import tell_ending
     from harness.progress import Progress
     from harness.reports.paper.catalogue import chosen  # pyright: ignore[reportMissingImports]
     from harness.reports.paper.running import run_experiments, runs_of  # pyright: ignore[reportMissingImports]
@@ -77,19 +78,8 @@ def _run(options: argparse.Namespace) -> int:
             fresh=options.fresh,
         )
         records = [record for outcome in outcomes for record in outcome.records]
-    stale = {key for outcome in outcomes for key in outcome.stale}
-    if stale:
-        print(
-            f"warning: {len(stale)} runs of {options.store} were made by other source; --fresh runs them again",
-            file=sys.stderr,
-        )
     _summarize(experiments, records)
-    failed = [record for record in records if record["status"] in ("failed", "out-of-memory")]
-    for record in failed[:5]:
-        print(
-            f"{record['status']}: {record['architecture']} seed {record['seed']}: {record['reason']}", file=sys.stderr
-        )
-    return 1 if failed else 0
+    return tell_ending(outcomes, options.store)
 
 
 def _summarize(experiments, records) -> None:

@@ -47,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """Run, store, print."""
     from harness.api import DEFAULT_ARCHITECTURES, run_outcome
+    from harness.ending import tell_ending
     from harness.summary import findings_of, mixtures, rows_of
     from harness.tables import render
 
@@ -81,20 +82,7 @@ def main(options: argparse.Namespace) -> int:
     _say(f"{outcome.from_store} of {len(outcome.records)} runs came from {options.store}", options.quiet)
     for warning in mixtures(outcome.records):
         _say(f"warning: {warning}", quiet=False)
-    if outcome.stale:
-        _say(
-            f"warning: {len(outcome.stale)} runs in the store (tuning runs included) were made by other source code"
-            " and are marked stale;"
-            " --fresh runs them again",
-            quiet=False,
-        )
-    for record in outcome.failed:
-        _say(
-            f"{record['status']}: {record['architecture']} {record['scan']} seed {record['seed']}: {record['reason']}"
-            f" (run {record['key']}; see: python -m harness rerun {record['key']} --store {options.store})",
-            quiet=False,
-        )
-    return 1 if outcome.failed else 0
+    return tell_ending([outcome], options.store)
 
 
 def skipping_bad(task: str) -> str:

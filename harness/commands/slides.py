@@ -58,6 +58,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from harness.ending import tell_ending
     from harness.progress import Progress
     from harness.reports.slides.study import (  # pyright: ignore[reportMissingImports]
         DIFFICULTY_SEEDS,
@@ -90,12 +91,10 @@ def _run(options: argparse.Namespace) -> int:
             "trident",
         )
         _watch_memory(f"wsi:root={read}", store)
-    failed = difficulty.failed + outcome.failed
-    for record in failed[:5]:
-        print(f"{record['status']}: {record['architecture']} {record['scan']}: {record['reason']}", file=sys.stderr)
+    code = tell_ending([difficulty, outcome], options.store)
     if not options.quiet:
         print(f"the page: python -m harness slides report --store {options.store}", file=sys.stderr)
-    return 1 if failed else 0
+    return code
 
 
 def _slides(folder: Path, task: str, count: int, form: str) -> Path:

@@ -141,6 +141,7 @@ def duration(seconds: float) -> str:
 
 def _run(options: argparse.Namespace, found: StudyFile, study: Study, path: str) -> int:
     from harness.api import check_before_run
+    from harness.ending import tell_ending
     from harness.progress import Progress
     from harness.routing import scan_from
     from harness.sinks import opened
@@ -167,12 +168,7 @@ def _run(options: argparse.Namespace, found: StudyFile, study: Study, path: str)
     print(render(rows, findings_of(rows, primary), form="table", width=width))
     for warning in mixtures(outcome.records):
         print(f"warning: {warning}", file=sys.stderr)
-    if outcome.stale:
-        print(f"warning: {len(outcome.stale)} runs are of other source code; --fresh runs them again", file=sys.stderr)
-    for record in outcome.failed:
-        place = f"{record['task']} {record['architecture']} {record['scan']} seed {record['seed']}"
-        print(f"{record['status']}: {place}: {record['reason']} (run {record['key']})", file=sys.stderr)
-    return 1 if outcome.failed else 0
+    return tell_ending([outcome], options.store)
 
 
 def runs_of(study: Study, store: Store) -> tuple[list[Run], list[Run] | None]:
