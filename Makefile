@@ -4,6 +4,7 @@ PYTHON ?= python3
 TEST_PROCESSES ?= 2
 BIN := .venv/bin
 MAMBA := mamba-ssm==2.3.2.post1
+FLASH := fla-core==0.6.0 flash-linear-attention==0.6.0
 # Without a CUDA compiler mamba-ssm is installed without its kernels; the harness's own CPU scan takes their place.
 MAMBA_FLAGS := $(if $(shell command -v nvidia-smi),,MAMBA_FORCE_BUILD=TRUE MAMBA_SKIP_CUDA_BUILD=TRUE)
 
@@ -34,9 +35,10 @@ benchmark: .venv/installed
 	$(MAMBA_FLAGS) $(BIN)/pip install -q --no-build-isolation --no-deps $(MAMBA)
 	touch $@
 
-# What only the slow tests need: a Ray cluster on this machine, the packages behind --sink.
+# What only the slow tests need: a Ray cluster on this machine, the packages behind --sink, kernels to interpret.
 .venv/extras: .venv/installed
 	$(BIN)/pip install -q --no-build-isolation -e ".[ray,tensorboard,mlflow]"
+	$(BIN)/pip install -q --no-deps $(FLASH)
 	touch $@
 
 clean:

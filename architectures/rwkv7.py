@@ -29,6 +29,8 @@ def rwkv7(
     layer; the authors' initial matrices (zero, orthogonal; torch's own are used); the channel mixing, the frame's
     business.
     Changed: small heads and one rank for all low-rank maps, for narrow models. No positions, as in the paper.
+    For CUDA tensors in 16 bits the recurrence runs in flash-linear-attention's kernels where they are installed;
+    elsewhere in chunks in torch.
 
     heads: heads with a state each; must divide the width, at least two channels a head.
     rank: of the decays', the learning rates' and the output gate's projections.

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from harness.errors import UserError
-from harness.mixer import Mixer
 from harness.seeds import seeded_torch
 
+from ..kernels.flash import GATED_DELTA
 from ..kernels.gated_delta import gated_delta_chunked, gated_delta_reference
-from ..kernels.names import torch_kernel
+from .flash_mixer import FlashMixer
 from .linear_attention import join_heads, split_heads
 from .mamba2_block import drawn_decays
 from .padding import without_padding
@@ -25,7 +27,7 @@ def of_norm_one(x: Tensor) -> Tensor:
     return x * torch.rsqrt(x.square().sum(-1, keepdim=True) + 1e-6)
 
 
-class GatedDeltaNet(Mixer):
+class GatedDeltaNet(FlashMixer):
     """The token mixer of arXiv 2412.06464, Figure 1, with a state of keys x values a head.
 
         q_t, k_t = SiLU(conv(x W)) of norm 1,  v_t = SiLU(conv(x W)),  beta_t = sigmoid(x_t W),
@@ -36,15 +38,16 @@ class GatedDeltaNet(Mixer):
     """
 
     causal = True
+    flash = GATED_DELTA
 
     def __init__(self, width: int, generator: torch.Generator, heads: int = 4, conv: int = 4, expand: int = 2):
         super().__init__()
         if width % heads:
             raise UserError(f"gated-deltanet: heads must divide the width {width}, got heads={heads}")
         self.heads = heads
-        self.path = "not run"
         values = expand * width
-        self.state_size = width * values // heads + (2 * width + values) * (conv - 1)
+        self.states = width * values // heads
+        self.state_size = self.states + (2 * width + values) * (conv - 1)
         with seeded_torch(generator):
             self.qkv = nn.Linear(width, 2 * width + values, bias=False)
             self.gates = nn.Linear(width, 2 * heads, bias=False)  # alpha's, then beta's
@@ -62,8 +65,8 @@ class GatedDeltaNet(Mixer):
         cells: Int[Tensor, "#batch length 2"] | None = None,
     ) -> Float[Tensor, "batch length width"]:
         x = without_padding(x, mask)
-        self.path = f"gated delta chunk {CHUNK}"
-        return self._read_out(x, gated_delta_chunked(*self._project(x), *self._gate(x), chunk=CHUNK))
+        plain = functools.partial(gated_delta_chunked, chunk=CHUNK)
+        return self._read_out(x, self.recur(plain, f"gated delta chunk {CHUNK}", *self._project(x), *self._gate(x)))
 
     def reference(
         self,
@@ -82,7 +85,7 @@ class GatedDeltaNet(Mixer):
         """alpha_t of every head."""
         return self._gate(x)[0].exp().mT
 
-    def uncounted_flops(self, length: int) -> int:
+    def plain_flops(self, length: int) -> int:
         """The triangular systems': a product and a difference for each pair of a chunk's steps and each column."""
         return -(-length // CHUNK) * CHUNK * (CHUNK - 1) * (self.conv1d.out_channels - self.qkv.in_features)
 
@@ -101,7 +104,3 @@ class GatedDeltaNet(Mixer):
     def _read_out(self, x: Tensor, mixed: Tensor) -> Tensor:
         normed = self.norm(mixed.to(self.norm.weight.dtype))  # norms stay in float32 under autocast
         return self.out(F.silu(self.output_gate(x)) * join_heads(normed))
-
-    @property
-    def kernel(self) -> str:
-        return torch_kernel(self.path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 import torch.nn.functional as F
 from einops import rearrange
@@ -9,11 +11,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from harness.errors import UserError
-from harness.mixer import Mixer
 from harness.seeds import seeded_torch
 
+from ..kernels.flash import GATED_LINEAR, LINEAR
 from ..kernels.linear_attention import gated_linear_chunked, gated_linear_reference, linear_chunked, linear_reference
-from ..kernels.names import torch_kernel
+from .flash_mixer import FlashMixer
 from .padding import without_padding
 
 LINEAR_CHUNK = 32
@@ -31,22 +33,22 @@ def join_heads(x: Tensor) -> Tensor:
     return rearrange(x, "batch heads length channels -> batch length (heads channels)")
 
 
-class LinearAttention(Mixer):
+class LinearAttention(FlashMixer):
     """Causal linear attention with phi(x) = elu(x) + 1 (arXiv 2006.16236, Eqs. 7 and 9-12).
 
     state_size: a head carries S, channels x channels, and z, channels.
     """
 
     causal = True
+    flash = LINEAR
 
     def __init__(self, width: int, generator: torch.Generator, heads: int = 4):
         super().__init__()
         if width % heads:
             raise UserError(f"linear-attention: heads must divide the width {width}, got heads={heads}")
         self.heads = heads
-        self.path = "not run"
         channels = width // heads
-        self.state_size = heads * channels * (channels + 1)
+        self.states = self.state_size = heads * channels * (channels + 1)
         with seeded_torch(generator):
             self.qkv = nn.Linear(width, 3 * width)
             self.out = nn.Linear(width, width)
@@ -57,8 +59,8 @@ class LinearAttention(Mixer):
         mask: Bool[Tensor, "batch length"] | None = None,
         cells: Int[Tensor, "#batch length 2"] | None = None,
     ) -> Float[Tensor, "batch length width"]:
-        self.path = f"linear chunk {LINEAR_CHUNK}"
-        return self.out(join_heads(linear_chunked(*self._project(x, mask), chunk=LINEAR_CHUNK)))
+        plain = functools.partial(linear_chunked, chunk=LINEAR_CHUNK)
+        return self.out(join_heads(self.recur(plain, f"linear chunk {LINEAR_CHUNK}", *self._project(x, mask))))
 
     def reference(
         self,
@@ -72,12 +74,8 @@ class LinearAttention(Mixer):
         q, k, v = self.qkv(without_padding(x, mask)).chunk(3, dim=-1)
         return split_heads(q, self.heads), split_heads(k, self.heads), split_heads(v, self.heads)
 
-    @property
-    def kernel(self) -> str:
-        return torch_kernel(self.path)
 
-
-class GatedLinearAttention(Mixer):
+class GatedLinearAttention(FlashMixer):
     """The layer of arXiv 2312.06635, section 4.4: d_k = width / 2, d_v = width, one state of d_k x d_v a head.
 
         alpha_t = sigmoid(x_t W_down W_up + b)^(1/16),  S_t = Diag(alpha_t) S_{t-1} + k_t^T v_t,  o_t = q_t S_t
@@ -90,6 +88,7 @@ class GatedLinearAttention(Mixer):
     """
 
     causal = True
+    flash = GATED_LINEAR
 
     def __init__(self, width: int, generator: torch.Generator, heads: int = 4, rank: int = 16):
         super().__init__()
@@ -99,9 +98,8 @@ class GatedLinearAttention(Mixer):
                 f" heads={heads}; change heads or width"
             )
         self.heads = heads
-        self.path = "not run"
         self.key_width = width // 2
-        self.state_size = self.key_width * width // heads
+        self.states = self.state_size = self.key_width * width // heads
         with seeded_torch(generator):
             self.qkv = nn.Linear(width, 2 * self.key_width + width, bias=False)
             self.gate_down = nn.Linear(width, rank, bias=False)
@@ -117,9 +115,10 @@ class GatedLinearAttention(Mixer):
         cells: Int[Tensor, "#batch length 2"] | None = None,
     ) -> Float[Tensor, "batch length width"]:
         x = without_padding(x, mask)
-        self.path = f"gated linear chunk {GATED_CHUNK}"
         log_alpha = F.logsigmoid(self._gate_input(x).double()) / TEMPERATURE
-        return self._read_out(x, gated_linear_chunked(*self._project(x), log_alpha, chunk=GATED_CHUNK))
+        plain = functools.partial(gated_linear_chunked, chunk=GATED_CHUNK)
+        mixed = self.recur(plain, f"gated linear chunk {GATED_CHUNK}", *self._project(x), log_alpha)
+        return self._read_out(x, mixed)
 
     def reference(
         self,
@@ -150,7 +149,3 @@ class GatedLinearAttention(Mixer):
     def _read_out(self, x: Tensor, mixed: Tensor) -> Tensor:
         normed = self.norm(mixed.to(self.norm.weight.dtype))  # norms stay in float32 under autocast
         return self.out(F.silu(self.output_gate(x)) * join_heads(normed))
-
-    @property
-    def kernel(self) -> str:
-        return torch_kernel(self.path)

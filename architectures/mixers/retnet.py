@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 import torch.nn.functional as F
 from einops import rearrange
@@ -9,11 +11,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from harness.errors import UserError
-from harness.mixer import Mixer
 from harness.seeds import seeded_torch
 
-from ..kernels.names import torch_kernel
+from ..kernels.flash import RETENTION
 from ..kernels.scalar_decay import scalar_decay_chunked, scalar_decay_reference
+from .flash_mixer import FlashMixer
 from .linear_attention import join_heads, split_heads
 from .padding import without_padding
 from .positions import rotate
@@ -21,7 +23,7 @@ from .positions import rotate
 CHUNK = 32
 
 
-class RetNet(Mixer):
+class RetNet(FlashMixer):
     """Multi-scale retention (Eq. 8), each head a recurrence with its own gamma (Eq. 6).
 
         S_t = gamma S_{t-1} + k_t^T v_t,  o_t = q_t S_t,  y_t = (swish(x_t W_G) * GroupNorm(o_t)) W_O
@@ -33,6 +35,7 @@ class RetNet(Mixer):
     """
 
     causal = True
+    flash = RETENTION
 
     def __init__(self, width: int, generator: torch.Generator, heads: int = 4, expand: int = 2):
         super().__init__()
@@ -42,9 +45,8 @@ class RetNet(Mixer):
                 f" heads={heads}; change heads or width"
             )
         self.heads = heads
-        self.path = "not run"
         values = expand * width
-        self.state_size = width * values // heads
+        self.states = self.state_size = width * values // heads
         with seeded_torch(generator):
             self.qkv = nn.Linear(width, 2 * width + values, bias=False)
             self.output_gate = nn.Linear(width, values, bias=False)
@@ -58,8 +60,8 @@ class RetNet(Mixer):
         cells: Int[Tensor, "#batch length 2"] | None = None,
     ) -> Float[Tensor, "batch length width"]:
         x = without_padding(x, mask)
-        self.path = f"retention chunk {CHUNK}"
-        return self._read_out(x, scalar_decay_chunked(*self._project(x), self._log_decay(x), chunk=CHUNK))
+        plain = functools.partial(scalar_decay_chunked, chunk=CHUNK)
+        return self._read_out(x, self.recur(plain, f"retention chunk {CHUNK}", *self._project(x), self._log_decay(x)))
 
     def reference(
         self,
@@ -90,7 +92,3 @@ class RetNet(Mixer):
         # norms stay in float32 under autocast
         normed = self.norm(join_heads(mixed).flatten(0, 1).to(self.norm.weight.dtype)).unflatten(0, x.shape[:2])
         return self.out(F.silu(self.output_gate(x)) * normed)
-
-    @property
-    def kernel(self) -> str:
-        return torch_kernel(self.path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import torch
@@ -11,11 +12,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from harness.errors import UserError
-from harness.mixer import Mixer
 from harness.seeds import seeded_torch
 
-from ..kernels.names import torch_kernel
+from ..kernels.flash import WKV7
 from ..kernels.wkv7 import CHUNK, LOWEST_LOG_DECAY, wkv7_chunked, wkv7_reference
+from .flash_mixer import FlashMixer
 from .gated_deltanet import of_norm_one
 from .linear_attention import join_heads, split_heads
 from .padding import without_padding
@@ -24,7 +25,7 @@ from .padding import without_padding
 SHIFTS = {"query": 0.2, "decay": 0.9, "key": 0.7, "value": 0.7, "rate": 0.9, "gate": 0.2}
 
 
-class RWKV7(Mixer):
+class RWKV7(FlashMixer):
     """Time mixing of tokens, each input of which mixes the token with the one before by learned shares.
 
         r_t, k_t, v_t = x W,   a_t = sigmoid(x W W' + b),   g_t = sigmoid(x W) W',
@@ -37,6 +38,7 @@ class RWKV7(Mixer):
     """
 
     causal = True
+    flash = WKV7
 
     def __init__(self, width: int, generator: torch.Generator, heads: int = 4, rank: int = 16):
         super().__init__()
@@ -46,9 +48,9 @@ class RWKV7(Mixer):
                 f" change heads or width"
             )
         self.heads = heads
-        self.path = "not run"
         channels = width // heads
-        self.state_size = width * channels + width
+        self.states = width * channels
+        self.state_size = self.states + width
         ramp = torch.arange(width) / (width - 1)
         within = 2 * torch.arange(channels) / (channels - 1) - 1  # -1 to 1 over the channels of a head
         within = (within * within.abs()).repeat(heads)
@@ -74,8 +76,7 @@ class RWKV7(Mixer):
         mask: Bool[Tensor, "batch length"] | None = None,
         cells: Int[Tensor, "#batch length 2"] | None = None,
     ) -> Float[Tensor, "batch length width"]:
-        self.path = f"wkv7 chunk {CHUNK}"
-        return self._mix(without_padding(x, mask), wkv7_chunked)
+        return self._mix(without_padding(x, mask), functools.partial(self.recur, wkv7_chunked, f"wkv7 chunk {CHUNK}"))
 
     def reference(
         self,
@@ -99,7 +100,7 @@ class RWKV7(Mixer):
         kept = self._log_decay(self._shifted(x)["decay"]).exp()
         return rearrange(kept, "batch heads length channels -> batch length heads channels")
 
-    def uncounted_flops(self, length: int) -> int:
+    def plain_flops(self, length: int) -> int:
         """The triangular systems': a product and a difference for each pair of a chunk's steps and each column."""
         return -(-length // CHUNK) * CHUNK * (CHUNK - 1) * 2 * self.out.in_features
 
@@ -128,7 +129,3 @@ class RWKV7(Mixer):
         bonus = (r * self.bonus * written).sum(-1, keepdim=True) * v
         gate = self.gate_up(torch.sigmoid(self.gate_down(inputs["gate"])))
         return self.out(gate * (normed + join_heads(bonus)))
-
-    @property
-    def kernel(self) -> str:
-        return torch_kernel(self.path)

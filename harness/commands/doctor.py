@@ -12,6 +12,10 @@ MAMBA_CURE = (
     "MAMBA_FORCE_BUILD=TRUE MAMBA_SKIP_CUDA_BUILD=TRUE pip install --no-build-isolation --no-deps"
     " mamba-ssm==2.3.2.post1, and pip install triton transformers"
 )
+FLASH_CURE = (
+    "pip install flash-linear-attention (CUDA machines only; linear-attention, gated-linear-attention, retnet,"
+    " gated-deltanet and rwkv7 then run in its kernels with --dtype tf32 or bfloat16)"
+)
 PACKAGES = {
     "torch": 'pip install "torch>=2.6,<2.14"',
     "numpy": "pip install numpy",
@@ -28,6 +32,7 @@ PACKAGES = {
     "triton": "pip install triton (mamba-ssm imports it)",
     "transformers": "pip install transformers (mamba-ssm imports it)",
     "causal-conv1d": "pip install causal-conv1d (CUDA machines only)",
+    "flash-linear-attention": FLASH_CURE,
     "ray": "pip install ray (for --executor ray)",
     "pytest-benchmark": "pip install pytest-benchmark (for tests/benchmarks)",
 }
