@@ -3,7 +3,22 @@
 import pytest
 
 from harness.__main__ import main
+from harness.errors import Unsupported
+from harness.registry import architectures
 from harness.reports.architectures import study
+
+
+@pytest.fixture
+def absent():
+    """An architecture that cannot run here."""
+
+    @architectures.register("absent", version=1)
+    def absent(width, generator):
+        """For a machine of its own."""
+        raise Unsupported("it needs a machine of its own", "build one")
+
+    yield "absent"
+    architectures._entries.pop("absent")
 
 
 def said(capsys, *arguments):
@@ -12,12 +27,12 @@ def said(capsys, *arguments):
     return code, captured.out, captured.err
 
 
-def test_the_study_runs_resumes_and_is_written_up(tmp_path, capsys, monkeypatch):
+def test_the_study_runs_resumes_and_is_written_up(tmp_path, capsys, monkeypatch, absent):
     monkeypatch.setattr("harness.timing.SAMPLE_SECONDS", 0.001)
     monkeypatch.chdir(tmp_path)
     tiny = "standard:steps=4,batch_size=8,validation_samples=16,test_samples=32,evaluate_every=2,width=8"
     places = [("locality2d:height=4,width=4", "horizontal", tiny), (study.RECALL, "horizontal", tiny)]
-    cells = study._cells(places, ("gated-ssm", "mamba3", "mean-pool"))
+    cells = study._cells(places, ("gated-ssm", absent, "mean-pool"))
     monkeypatch.setitem(study.PLANS, "quick", lambda seeds=None: study.Plan(name=study.NAME, cells=cells, seeds=1))
 
     run = ("run", "--quick", "--workers", 0, "--store", "s.sqlite", "--device", "cpu")
@@ -33,7 +48,7 @@ def test_the_study_runs_resumes_and_is_written_up(tmp_path, capsys, monkeypatch)
     code, _, err = said(capsys, "report", "--store", "s.sqlite", "-o", "page.md")
     assert code == 0 and "page.md with" in err
     page = (tmp_path / "page.md").read_text()
-    assert "4 done, 2 unsupported" in page and "mamba3 has Triton kernels only" in page
+    assert "4 done, 2 unsupported" in page and "it needs a machine of its own" in page
     assert "python -m harness architectures run --quick --device cpu --store s.sqlite" in page
 
 
