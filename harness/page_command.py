@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .errors import UserError
+from .execution_options import add_execution_arguments, execution_asked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +47,9 @@ class PageCommand:
         run.add_argument("--seeds", type=int, metavar="N", help=f"seeds of every cell (see: {self.name} list)")
         run.add_argument("--store", default=self.store, metavar="FILE", help=f"default: {self.store}")
         run.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
-        run.add_argument("--workers", type=int, metavar="N", help="worker processes (default: all processors; 0: none)")
         run.add_argument("--fresh", action="store_true", help="run again what the store has, and replace it")
         run.add_argument("--quiet", action="store_true", help="no progress on standard error")
+        add_execution_arguments(run, default="default: a process a processor")
         report = actions.add_parser("report", help="write one Markdown page with figures from the store")
         report.add_argument("--store", default=self.store, metavar="FILE", help=f"default: {self.store}")
         report.add_argument(
@@ -80,15 +80,14 @@ class PageCommand:
 
         from .api import resolve_device
         from .ending import tell_ending
+        from .execution import execution_from
         from .progress import Progress
         from .store import Store
 
         if options.seeds is not None and not 1 <= options.seeds <= 100_000:
             raise UserError(f"--seeds is from 1 to 100000, got {options.seeds}")
-        if options.workers is not None and options.workers < 0:
-            raise UserError(f"--workers is 0 or more, got {options.workers}")
-        device = resolve_device(options.device)
-        workers = len(os.sched_getaffinity(0)) if options.workers is None else options.workers
+        execution = execution_from(execution_asked(options))
+        device = resolve_device(options.device, execution)
         plan = self.study.PLANS["quick" if options.quick else "full" if options.full else "default"](options.seeds)
         with Store(options.store) as store:
             if not options.quiet:
@@ -96,7 +95,7 @@ class PageCommand:
             outcomes = run_plan(
                 plan,
                 store,
-                workers=workers,
+                execution=execution,
                 device=device,
                 progress=Progress(quiet=options.quiet),
                 fresh=options.fresh,

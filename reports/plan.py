@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.cells import Cell
+from harness.execution import Execution
 from harness.executors import Training
 from harness.progress import Progress
 from harness.protocols.standard import Standard
@@ -57,17 +58,18 @@ class Plan:
 
 
 def run_plan(
-    plan: Plan, store: Store, *, workers: int, device: str, progress: Progress, fresh: bool = False
+    plan: Plan, store: Store, *, execution: Execution, device: str, progress: Progress, fresh: bool = False
 ) -> list[Outcome]:
     """Run every cell with the plan's seeds, then the further seeds of the primary pair; returns both outcomes.
 
     Learning rates are tuned cell by cell, once; with `fresh` those of the primary pair twice, to the same end.
     """
     training = Training(replicas=min(plan.seeds, TOGETHER)) if device == "cuda" else Training()
+    executor = execution.executor(device, training, plugins=())
 
     def run(cells: Sequence[Cell], seeds: range, *, timing: bool) -> Outcome:
         study = Study(cells=cells, seeds=seeds, device=device, tune=True, tuning_seeds=TUNING_SEEDS, training=training)
-        return run_study(study, store, workers=workers, fresh=fresh, timing=timing, progress=progress)
+        return run_study(study, store, executor=executor, fresh=fresh, timing=timing, progress=progress)
 
     outcomes = [run(plan.cells, range(plan.seeds), timing=True)]
     further = range(plan.seeds, plan.primary_seeds)

@@ -65,7 +65,7 @@ def test_the_study_runs_resumes_and_is_written_up(tmp_path, capsys, monkeypatch,
 
 
 def test_a_run_that_fails_is_said_and_exits_with_1(tmp_path, capsys, monkeypatch, tiny):
-    from harness import study as harness_study
+    from harness import execution
 
     def lost(run, reason="worker died"):
         from harness.record import lost_record
@@ -79,7 +79,7 @@ def test_a_run_that_fails_is_said_and_exits_with_1(tmp_path, capsys, monkeypatch
         def map(self, runs, _):
             yield from map(lost, runs)
 
-    monkeypatch.setattr(harness_study, "InProcess", Broken)
+    monkeypatch.setattr(execution, "InProcess", Broken)
     monkeypatch.chdir(tmp_path)
     code, out, err = said(capsys, "run", "--quick", "--workers", 0, "--quiet")
     assert code == 1
@@ -121,6 +121,8 @@ def test_the_full_study_holds_the_default_one_and_only_orders_that_fit():
         (["run", "--seeds", "0"], "--seeds is from 1 to 100000, got 0"),
         (["run", "--workers", "-1"], "--workers is 0 or more, got -1"),
         (["run", "--device", "tpu"], "tpu"),
+        (["run", "--gpus", "1"], "executor: gpus can be had with kind 'ray' only"),
+        (["run", "--workers", "0", "--time-limit", "60"], "a limit needs worker processes"),
         (["run", "--store", "nowhere/p.sqlite"], "does not exist"),
         (["report", "--store", "none.sqlite"], "'none.sqlite' does not exist"),
         (["report", "--store", "none.sqlite", "-o", "page.txt"], "give a .md file or a .html file"),
