@@ -61,6 +61,18 @@ class Ranking:
             return tuple(self.names[i] for i in order)
         return tuple(self.names[i] for i in order if i == order[0] or self.pairs[order[0], i] > self.level)
 
+    @property
+    def leading(self) -> tuple[str, ...]:
+        """Of the best set those whose mean is above that of everyone told to be worse."""
+        means = dict(zip(self.names, self.means, strict=True))
+        highest_told = max((means[name] for name in self.names if name not in self.best), default=-math.inf)
+        return tuple(name for name in self.best if means[name] > highest_told)
+
+    @property
+    def scattered(self) -> tuple[str, ...]:
+        """The others of the best set: their scores scatter too much to be told, though others above them are."""
+        return tuple(name for name in self.best if name not in self.leading)
+
 
 def rank_treatments(
     scores: np.ndarray, names: Sequence[str], *, level: float = 0.05, resampled: float = 0.0, noun: str = "order"

@@ -47,8 +47,8 @@ def panels(
     return path
 
 
-def draw_overview(places: Sequence[Place], best: Sequence[Sequence[str]], path: Path) -> Path:
-    """A panel a place: mean accuracy with its interval, a dot a seed, the best on top; full marks: the best set."""
+def draw_overview(places: Sequence[Place], leading: Sequence[Sequence[str]], path: Path) -> Path:
+    """A panel a place: mean accuracy with its interval, a dot a seed, the best on top; full marks: who leads."""
 
     def draw(index: int, axis: Axes) -> None:
         place = places[index]
@@ -56,7 +56,7 @@ def draw_overview(places: Sequence[Place], best: Sequence[Sequence[str]], path: 
         for y, row in enumerate(rows):
             scores = [record["test_accuracy"] for record in row.records if record["status"] == "done"]
             axis.plot(scores, [y] * len(scores), ".", color="#777777", alpha=0.4, markersize=4)
-            full = row.architecture in best[index]
+            full = row.architecture in leading[index]
             half = [row.accuracy.half] if row.accuracy.n > 1 else None
             axis.errorbar(
                 [row.accuracy.mean], [y], xerr=half, fmt="o", color="#0072B2", markersize=5, capsize=2,

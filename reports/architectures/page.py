@@ -47,12 +47,12 @@ def write_page(records: Sequence[Record], timings: Sequence[dict[str, Any]], pat
         return pictures[-1]
 
     lines = ["# Which architecture?", "", *_caption(places), "", *summary.section(places, rankings)]
-    best = [ranking.best if ranking.tells else () for ranking in rankings]
-    overview = look.draw_overview(places, best, picture("accuracy"))
+    leading = [ranking.leading if ranking.tells else () for ranking in rankings]
+    overview = look.draw_overview(places, leading, picture("accuracy"))
     lines += [
         f"![Test accuracy by place and architecture]({overview.name})",
         "",
-        "Mean test accuracy with a 95% t interval, a dot a seed; dotted: chance. Full marks: the best set.",
+        "Mean test accuracy with a 95% t interval, a dot a seed; dotted: chance. Full marks: who leads.",
         "",
         "## Place by place: how well, how fast, at what cost?",
         "",

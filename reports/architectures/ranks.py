@@ -19,14 +19,15 @@ if TYPE_CHECKING:
 
 
 def section(places: Sequence[Place], rankings: Sequence[Ranking], picture: Path) -> list[str]:
-    """Tests, best sets and diagrams."""
+    """Tests, who leads, and diagrams."""
     lines = [
         "## Which architectures are told apart?",
         "",
         "Ranked within each seed, 1 is best, and a run that diverged counts as chance. Friedman's test asks whether"
         " architectures differ at all, corrected by Holm over the places. Where they do, every pair is tested by a"
-        " paired t test, corrected by Holm over the pairs. The best set holds that of the best mean and all that are"
-        " not significantly worse. In the diagrams a bar joins those on it (dots) that are not told apart. Exploratory:"
+        " paired t test, corrected by Holm over the pairs. Leading: the best mean and those next to it, down to the"
+        " first that is told to be worse. Not told: below such a one, and yet not told to be worse than the best,"
+        " because seeds scatter. In the diagrams a bar joins those on it (dots) that are not told apart. Exploratory:"
         " no pair was declared before the runs.",
         "",
     ]
@@ -41,7 +42,8 @@ def section(places: Sequence[Place], rankings: Sequence[Ranking], picture: Path)
                 "seeds": str(ranking.n),
                 "Friedman p": "" if ranking.reason else f"{ranking.p:.2g}",
                 "verdict": verdict(ranking),
-                "best set": ", ".join(map(look.name_of, ranking.best)) if ranking.tells else "",
+                "leading": ", ".join(map(look.name_of, ranking.leading)) if ranking.tells else "",
+                "not told": ", ".join(map(look.name_of, ranking.scattered)) if ranking.tells else "",
                 "mean ranks": ", ".join(f"{look.name_of(name)} {rank:.1f}" for rank, name in ranked) * bool(ranking.n),
             }
         )

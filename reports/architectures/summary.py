@@ -22,9 +22,10 @@ BASE = "mamba"
 """What speeds are compared with."""
 
 RULES = (
-    "Rules: mean test accuracy over seeds; **bold** is the best set of a place, named only where Friedman's test,"
-    " corrected over the places, tells that architectures differ: that of the best mean and all that paired t tests,"
-    " corrected over the pairs, do not tell to be worse. A dash: nothing ran to its end. Speed: median over places of"
+    "Rules: mean test accuracy over seeds; **bold** leads in a place, named only where Friedman's test, corrected over"
+    " the places, tells that architectures differ: that of the best mean and those next to it, down to the first that"
+    " paired t tests, corrected over the pairs, tell to be worse. A tilde: below one that is told to be worse, and not"
+    " told itself, because its seeds scatter. A dash: nothing ran to its end. Speed: median over places of"
     " the training throughput as a multiple of mamba's in the same timing session. Parameters and state at the width of"
     " the first place; FLOPs of mixing a token there."
 )
@@ -61,8 +62,10 @@ def _table(places: Sequence[Place], rankings: Sequence[Ranking]) -> str:
         texts = {}
         for place, ranking, row in zip(places, rankings, found, strict=True):
             text = f"{row.accuracy.mean:.3f}" if row is not None and row.done else "–"
-            best = ranking.tells and architecture in ranking.best
-            texts[place.name] = f"**{text}**" if best else text
+            if ranking.tells:
+                text = f"**{text}**" * (architecture in ranking.leading) or text
+                text += " ~" * (architecture in ranking.scattered)
+            texts[place.name] = text
         facts = {
             name: next((row.get(key) for row in found if row is not None and row.get(key) is not None), None)
             for name, key in (("parameters", "parameters"), ("state", "state_size"), ("FLOPs/token", "flops_per_token"))
@@ -89,7 +92,7 @@ def _best(places: Sequence[Place], rankings: Sequence[Ranking]) -> list[str]:
     parts, silent = [], []
     for place, ranking in zip(places, rankings, strict=True):
         if ranking.tells:
-            names = joined([f"**{look.name_of(name)}**" for name in ranking.best])
+            names = joined([f"**{look.name_of(name)}**" for name in ranking.leading])
             parts.append(f"{place.name}: {names}")
         else:
             silent.append(place.name)

@@ -54,6 +54,19 @@ def test_the_best_set_holds_the_winner_and_what_is_not_told_from_it():
     assert "a" not in ranking.best
 
 
+def test_what_scatters_below_one_that_is_told_to_be_worse_does_not_lead():
+    steady = np.array([[0.95, 0.949, 0.93], [0.951, 0.951, 0.931], [0.949, 0.95, 0.929], [0.95, 0.95, 0.93]])
+    scores = np.column_stack([steady, [0.5, 0.94, 0.52, 0.93], np.full(4, 0.3)])
+    ranking = rank_treatments(scores, NAMES[:5])
+    assert ranking.tells and set(ranking.best) == {"a", "b", "d"}
+    assert set(ranking.leading) == {"a", "b"} and ranking.scattered == ("d",)
+
+
+def test_where_nothing_is_told_everyone_leads():
+    ranking = rank_treatments(noisy([0.5] * 6, seed=1), NAMES)
+    assert not ranking.decided and set(ranking.leading) == set(NAMES) and ranking.scattered == ()
+
+
 def test_orders_that_differ_by_chance_are_not_told_apart_and_all_stay_in_the_set():
     found = [rank_treatments(noisy([0.5] * 6, seed=seed), NAMES) for seed in range(40)]
     assert sum(ranking.decided for ranking in found) <= 5
