@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.cells import UNTUNED
+from harness.cells import UNTUNED, short
 from harness.censored import censored_median
 from harness.record import Record
 from harness.summary import Row, without_rate
@@ -94,7 +94,7 @@ def _place(place: Place, picture: Path) -> list[str]:
     return [
         f"### {place.name}",
         "",
-        f"Chance {place.chance:.3f}; {place.setting}{star}.",
+        f"{short('task', place.task)}; chance {place.chance:.3f}; {place.setting}{star}.",
         "",
         table([_columns(row) for row in place.rows]),
         "",

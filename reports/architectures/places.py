@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from harness.cells import cell_from, short
 from harness.ranking import Ranking, correct_rankings, rank_treatments
 from harness.record import Record
+from harness.specs import parse_spec
 from harness.summary import Row, rows_of, without_rate
 
 from ..scan_orders.results import chance_of, scores_of
@@ -22,13 +24,15 @@ from .study import ARCHITECTURES, PLACES
 class Place:
     """The rows of one place, in the order of the study's architectures, and their tuning runs.
 
-    table: task, protocol without a tuned rate, device, number format, selection.
+    table: task, protocol without a tuned rate, device, number format, selection. bare: no other place has a task of
+    that name with other parameters, so the name is enough.
     """
 
     table: tuple[str, str, str, str, str]
     scan: str
     rows: tuple[Row, ...]
     tuning: tuple[Record, ...]
+    bare: bool = False
 
     @property
     def task(self) -> str:
@@ -38,7 +42,7 @@ class Place:
     def name(self) -> str:
         """`locality2d, hilbert`; the scan where the task has more than one row of cells."""
         grid = next((row.get("grid") for row in self.rows if row.get("grid")), None)
-        task = short("task", self.task)
+        task = parse_spec(self.task).name if self.bare else short("task", self.task)
         return f"{task}, {short('scan', self.scan)}" if grid is None or grid[0] > 1 else task
 
     @property
@@ -48,6 +52,7 @@ class Place:
 
     @property
     def setting(self) -> str:
+        """Protocol, device and number format."""
         return ", ".join((short("protocol", self.table[1]), *self.table[2:4]))
 
     @property
@@ -104,6 +109,9 @@ def places_of(records: Iterable[Record], timings: Iterable[dict[str, Any]]) -> l
         )
         for (table, scan), rows in groups.items()
     ]
+    tasks = {place.task for place in places}
+    names = Counter(parse_spec(task).name for task in tasks)
+    places = [replace(place, bare=names[parse_spec(place.task).name] == 1) for place in places]
     return sorted(places, key=lambda place: _position(place.identity, _places_listed()))
 
 

@@ -21,6 +21,9 @@ from .places import Place
 BASE = "mamba"
 """What speeds are compared with."""
 
+NAMED = 5
+"""Of those who lead; more say that little is told."""
+
 RULES = (
     "Rules: mean test accuracy over seeds; **bold** leads in a place, named only where Friedman's test, corrected over"
     " the places, tells that architectures differ: that of the best mean and those next to it, down to the first that"
@@ -92,8 +95,9 @@ def _best(places: Sequence[Place], rankings: Sequence[Ranking]) -> list[str]:
     parts, silent = [], []
     for place, ranking in zip(places, rankings, strict=True):
         if ranking.tells:
-            names = joined([f"**{look.name_of(name)}**" for name in ranking.leading])
-            parts.append(f"{place.name}: {names}")
+            names = [f"**{look.name_of(name)}**" for name in ranking.leading]
+            more = [f"{len(names) - NAMED} more of {len(ranking.names)}"] * (len(names) > NAMED)
+            parts.append(f"{place.name}: {joined([*names[:NAMED], *more])}")
         else:
             silent.append(place.name)
     found = [f"**Which architecture?** {'; '.join(parts)}."] if parts else []
