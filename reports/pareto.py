@@ -121,6 +121,7 @@ def draw_front(standings: Sequence[Standing], path: Path, *, phase: str = "step"
     low, high = (pick(point.accuracy.value for point in points) for pick in (min, max))
     axis.set_ylim(max(-0.02, low - 0.1), min(1.02, high + 0.1))  # an interval of two seeds would dwarf all else
     axis.set_xscale("log")
+    axis.tick_params(axis="x", which="both", labelsize=7)  # those of minor ticks come close to each other
     axis.set_xlabel(f"{PHASES[phase]} throughput, tokens (cells) a second")
     axis.set_ylabel("test accuracy")
     axis.grid(alpha=0.25, which="both")
