@@ -46,9 +46,9 @@ def difficulty(records: Sequence[Record]) -> list[str]:
     return [
         "## How was the difficulty chosen?",
         "",
-        "By a rule, before any two orders were compared: along rows alone, on slides of their own, the noise at which"
-        f" the median of the mixers that see an order stands nearest to {TARGET}, half-way between chance and 1. Test"
-        f" accuracy of seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}:",
+        "By a rule, before the study compares any two orders: along rows alone, on slides of their own, the noise at"
+        f" which the median of the mixers that see an order stands nearest to {TARGET}, half-way between chance and 1."
+        f" Test accuracy of seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}:",
         "",
         markdown_table(table),
         "",
