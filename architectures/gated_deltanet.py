@@ -25,9 +25,9 @@ def gated_deltanet(
     Source: Yang, Kautz and Hatamizadeh, arXiv 2412.06464: Eq. 10, its chunks by the WY form (section 3.3), the token
     mixer of Figure 1: short convolutions and SiLU, queries and keys of norm 1, alpha as Mamba-2's decays, beta a
     sigmoid, a root mean square norm a head with a SiLU gate. Changed: keys as wide as the token (the authors' code:
-    three quarters). Left out: their initialization (torch's own and Mamba-2's for alpha). For CUDA tensors it runs in
-    flash-linear-attention's kernels where they are installed; elsewhere in chunks in torch. No positions, as in the
-    paper.
+    three quarters). Left out: their initialization (torch's own and Mamba-2's for alpha). For CUDA tensors in tf32
+    or 16 bits it runs in flash-linear-attention's kernels where they are installed; elsewhere in chunks in torch. No
+    positions, as in the paper.
 
     heads: heads with a state each; must divide the width. conv: taps of the short convolutions.
     expand: how many times as wide as the keys the values are.

@@ -19,7 +19,8 @@ def linear_attention(width: int, generator: torch.Generator, heads: Annotated[in
     Source: Katharopoulos et al., arXiv 2006.16236: phi(x) = elu(x) + 1 (Eq. 7), causal and normalized (Eqs. 9-12), its
     reference the recurrent network of Eqs. 16-20. Kept as there, with biases on all four projections and 1e-6 added to
     the normalizer as in the authors' code; the residual and MLP around it belong to the protocol. No positions. For
-    CUDA tensors flash-linear-attention's kernel sums, where it is installed; elsewhere chunks in torch do.
+    CUDA tensors in tf32 or 16 bits flash-linear-attention's kernel sums, where it is installed; elsewhere chunks in
+    torch do.
 
     heads: attention heads; must divide the width.
     """
@@ -40,8 +41,8 @@ def gated_linear_attention(
     Source: Yang et al., arXiv 2312.06635, Eq. 3 and the layer of section 4.4. Kept: keys half as wide as the values,
     gates sigmoid(.)^(1/16) from a low-rank projection, a norm a head, the swish output gate. As in the authors' code
     that norm is by the root mean square, where the paper prints LN. Left out: their initialization (torch's own is
-    used). For CUDA tensors it runs in the authors' kernels (flash-linear-attention) where they are installed; elsewhere
-    in chunks in torch, stable for gates however shut. No positions, as in the paper.
+    used). For CUDA tensors in tf32 or 16 bits it runs in the authors' kernels (flash-linear-attention) where they are
+    installed; elsewhere in chunks in torch, stable for gates however shut. No positions, as in the paper.
 
     heads: heads with a state each; twice as many must divide the width.
     rank: of the gates' projection.

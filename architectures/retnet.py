@@ -25,8 +25,8 @@ def retnet(
     (Eq. 8), values twice as wide as keys (section 3.1). Kept: the rotation, with the frequencies of xPos (10000^(-2i/d)
     where the authors' code spaces them to end at 1/10000), keys scaled by their channels^(-1/2), no biases. Left out:
     the scalings of scores that the group norm takes out again, and the authors' initialization (torch's own is used).
-    Positions count the steps of the route. The FFN around it belongs to the protocol. For CUDA tensors the recurrence
-    runs in flash-linear-attention's kernel where it is installed; elsewhere in chunks in torch.
+    Positions count the steps of the route. The FFN around it belongs to the protocol. For CUDA tensors in tf32 or 16
+    bits the recurrence runs in flash-linear-attention's kernel where it is installed; elsewhere in chunks in torch.
 
     heads: heads with a decay each; twice as many must divide the width.
     expand: how many times as wide as the keys the values are.

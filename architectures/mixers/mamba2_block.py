@@ -43,14 +43,18 @@ class Mamba2Block(nn.Module):
         return run_block(self, x, scalar_decay_chunked)
 
 
+def drawn_step_biases(heads: int) -> Float[Tensor, " heads"]:
+    """Step sizes start log-uniform between .001 and .1: the bias is the inverse softplus of such a draw."""
+    step_size = torch.exp(torch.rand(heads) * (math.log(0.1) - math.log(0.001)) + math.log(0.001)).clamp(min=1e-4)
+    return step_size + torch.log(-torch.expm1(-step_size))
+
+
 def drawn_decays(heads: int) -> tuple[nn.Parameter, nn.Parameter]:
     """Biases of the step sizes and logarithms of the rates, drawn from torch's generator as mamba-ssm draws them.
 
-    Step sizes start log-uniform between .001 and .1: the bias is the inverse softplus of such a draw. Rates start
-    uniform between 1 and 16.
+    Rates start uniform between 1 and 16.
     """
-    step_size = torch.exp(torch.rand(heads) * (math.log(0.1) - math.log(0.001)) + math.log(0.001)).clamp(min=1e-4)
-    drawn = (step_size + torch.log(-torch.expm1(-step_size)), torch.empty(heads).uniform_(1, 16).log())
+    drawn = (drawn_step_biases(heads), torch.empty(heads).uniform_(1, 16).log())
     bias, log_rates = (nn.Parameter(values) for values in drawn)
     for parameter in (bias, log_rates):  # mamba-ssm marks these for training loops that leave out weight decay
         parameter._no_weight_decay = True  # type: ignore[attr-defined]

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ..kernels.trapezoidal import trapezoidal_chunked
 from .linear_attention import join_heads, split_heads
-from .mamba2_block import step_sizes
+from .mamba2_block import drawn_step_biases, step_sizes
 
 
 class Mamba3Block(nn.Module):
@@ -47,12 +47,6 @@ class Mamba3Block(nn.Module):
 
     def forward(self, x: Float[Tensor, "batch length width"]) -> Float[Tensor, "batch length width"]:
         return run_block(self, x, trapezoidal_chunked)
-
-
-def drawn_step_biases(heads: int) -> Float[Tensor, " heads"]:
-    """Step sizes start log-uniform between .001 and .1: the bias is the inverse softplus of such a draw."""
-    step_size = torch.exp(torch.rand(heads) * (math.log(0.1) - math.log(0.001)) + math.log(0.001)).clamp(min=1e-4)
-    return step_size + torch.log(-torch.expm1(-step_size))
 
 
 def projected(block: Any) -> list[int]:

@@ -105,8 +105,8 @@ def primary(rows: Sequence[Row]) -> list[str]:
     lines = [
         "## Is Hilbert better than rows?",
         "",
-        f"Reported on slides elsewhere: {PUBLISHED}, mean ± std, without a test. Here, declared before anything ran:"
-        f" {' against '.join(PRIMARY)}, a mixer each, paired by fold, with the corrected t test and Holm over the"
+        f"Reported on slides in a talk on arXiv 2602.12499: {PUBLISHED}, mean ± std, without a test. Here,"
+        f" declared before anything ran: {' against '.join(PRIMARY)}, a mixer each, paired by fold, with the corrected t test and Holm over the"
         " family.",
         "",
     ]

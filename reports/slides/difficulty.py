@@ -9,7 +9,7 @@ from harness.cells import short
 from harness.record import Record
 from harness.tables import markdown_table
 
-from .study import TARGET, chosen_level, medians
+from .study import TARGET, chosen_level, medians, noise_of
 
 
 def difficulty(records: Sequence[Record]) -> list[str]:
@@ -24,14 +24,13 @@ def difficulty(records: Sequence[Record]) -> list[str]:
             [
                 record["test_accuracy"]
                 for record in records
-                if record["architecture"] == mixer and f"noise={noise:g}" in record["task"].split(",")
-                and record["status"] == "done"
+                if record["architecture"] == mixer and noise_of(record) == noise and record["status"] == "done"
             ]
             for noise in found
-        ]  # fmt: skip
+        ]
         table[short("architecture", mixer)] = [f"{statistics.fmean(each):.3f}" if each else "none" for each in scores]
     table["median"] = [f"{median:.3f}" for median in found.values()]
-    at_level = [record for record in records if f"noise={level:g}" in record["task"].split(",")]
+    at_level = [record for record in records if noise_of(record) == level]
     ceilings = {
         name: next((record[key] for record in at_level if record.get(key) is not None), None)
         for name, key in (
