@@ -106,8 +106,8 @@ def primary(rows: Sequence[Row]) -> list[str]:
         "## Is Hilbert better than rows?",
         "",
         f"Reported on slides in a talk on arXiv 2602.12499: {PUBLISHED}, mean ± std, without a test. Here,"
-        f" declared before anything ran: {' against '.join(PRIMARY)}, a mixer each, paired by fold, with the corrected t test and Holm over the"
-        " family.",
+        f" declared before anything ran: {' against '.join(PRIMARY)}, a mixer each, paired by fold, with the corrected"
+        " t test and Holm over the family.",
         "",
     ]
     lines += [f"- {finding.text}" for finding in findings] or ["Not told: no fold has both."]
