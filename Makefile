@@ -35,7 +35,7 @@ benchmark: .venv/installed
 	$(MAMBA_FLAGS) $(BIN)/pip install -q --no-build-isolation --no-deps $(MAMBA)
 	touch $@
 
-# What only the slow tests need: a Ray cluster on this machine, the packages behind --sink, kernels to interpret.
+# What only the slow tests need: a Ray cluster on this machine, the packages behind --logger, kernels to interpret.
 .venv/extras: .venv/installed
 	$(BIN)/pip install -q --no-build-isolation -e ".[ray,tensorboard,mlflow]"
 	$(BIN)/pip install -q --no-deps $(FLASH)

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
+from harness.contracts.light import Generator, Mixer
 from harness.registry import Range, architectures
-
-if TYPE_CHECKING:
-    import torch
-
-    from harness.mixer import Mixer
 
 
 @architectures.register("global-attention", version=1)
 def global_attention(
     width: int,
     length: int,
-    generator: torch.Generator,
+    generator: Generator,
     heads: Annotated[int, Range(1, 256)] = 4,
     causal: bool = False,
     positions: Literal["none", "learned", "sinusoidal", "rotary", "2d"] = "none",
@@ -24,14 +20,14 @@ def global_attention(
     """Multi-head softmax attention over all steps.
 
     Source: Vaswani et al., arXiv 1706.03762, Eq. 1 and section 3.2.2, with biases on all four projections.
-    Bidirectional without positions it is order-blind: no scan order can matter to it.
+    Bidirectional without positions it is permutation-equivariant: no scan order can matter to it.
 
     heads: attention heads; must divide the width.
-    causal: a step sees itself and earlier steps only. It is then not order-blind, positions or not.
+    causal: a step sees itself and earlier steps only. It is then not permutation-equivariant, positions or not.
     positions: added to the tokens before the projections (learned, sinusoidal; 2d: sinusoids of the cell's row and
         column), or turning queries and keys (rotary, arXiv 2104.09864). All but 2d count the steps of the route.
     """
-    from .mixers.attention import GlobalAttention
+    from .layers.attention import GlobalAttention
 
     return GlobalAttention(width, length, generator, heads=heads, causal=causal, positions=positions)
 
@@ -40,7 +36,7 @@ def global_attention(
 def local_attention(
     width: int,
     length: int,
-    generator: torch.Generator,
+    generator: Generator,
     window: Annotated[int, Range(1, 65536)] = 4,
     heads: Annotated[int, Range(1, 256)] = 4,
     causal: bool = False,
@@ -49,14 +45,14 @@ def local_attention(
     """Multi-head softmax attention within a window of steps.
 
     Source: as global-attention, with keys limited to |i - j| <= window (arXiv 2004.05150, section 3.1). Not
-    order-blind: which steps are near is the scan's doing.
+    permutation-equivariant: which steps are near is the scan's doing.
 
     window: how many steps away a step sees, on both sides. One that spans the whole sequence is global attention, and
-        without positions as order-blind.
+        without positions as permutation-equivariant.
     heads: attention heads; must divide the width.
     causal: of those, itself and the earlier ones only.
     positions: as for global-attention.
     """
-    from .mixers.attention import LocalAttention
+    from .layers.attention import LocalAttention
 
     return LocalAttention(width, length, generator, window=window, heads=heads, causal=causal, positions=positions)

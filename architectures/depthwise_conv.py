@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
+from harness.contracts.light import Generator, Mixer
 from harness.registry import Range, architectures
-
-if TYPE_CHECKING:
-    import torch
-
-    from harness.mixer import Mixer
 
 
 @architectures.register("depthwise-conv", version=1)
-def depthwise_conv(width: int, generator: torch.Generator, taps: Annotated[int, Range(2, 4096)] = 4) -> Mixer:
+def depthwise_conv(width: int, generator: Generator, taps: Annotated[int, Range(2, 4096)] = 4) -> Mixer:
     """Depthwise convolution: a causal filter of a few taps a channel and a pointwise projection, nothing else.
 
     Source: the short convolution of the block of Gu and Dao, arXiv 2312.00752 (section 3.4), without its scan, gate and
@@ -22,6 +18,6 @@ def depthwise_conv(width: int, generator: torch.Generator, taps: Annotated[int, 
 
     taps: steps that an output sees, its own among them.
     """
-    from .mixers.depthwise_conv import DepthwiseConv
+    from .layers.depthwise_conv import DepthwiseConv
 
     return DepthwiseConv(width, generator, taps=taps)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
+from harness.contracts.light import Generator, Mixer
 from harness.registry import Range, architectures
-
-if TYPE_CHECKING:
-    import torch
-
-    from harness.mixer import Mixer
 
 
 @architectures.register("gated-deltanet", version=1)
 def gated_deltanet(
     width: int,
-    generator: torch.Generator,
+    generator: Generator,
     heads: Annotated[int, Range(1, 256)] = 4,
     conv: Annotated[int, Range(1, 64)] = 4,
     expand: Annotated[int, Range(1, 16)] = 2,
@@ -32,6 +28,6 @@ def gated_deltanet(
     heads: heads with a state each; must divide the width. conv: taps of the short convolutions.
     expand: how many times as wide as the keys the values are.
     """
-    from .mixers.gated_deltanet import GatedDeltaNet
+    from .layers.gated_deltanet import GatedDeltaNet
 
     return GatedDeltaNet(width, generator, heads=heads, conv=conv, expand=expand)

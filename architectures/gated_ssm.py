@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
+from harness.contracts.light import Generator, Mixer
 from harness.registry import Range, architectures
-
-if TYPE_CHECKING:
-    import torch
-
-    from harness.mixer import Mixer
 
 
 @architectures.register("gated-ssm", version=1)
 def gated_ssm(
     width: int,
-    generator: torch.Generator,
+    generator: Generator,
     projection: Literal["identity", "shared", "gaussian"] = "identity",
     train_projections: bool = True,
     normalized: bool = False,
@@ -29,12 +25,12 @@ def gated_ssm(
     projection: W_B and W_C are the identity, one Gaussian matrix for both (shared), or one each (gaussian); entries
         have variance 1 / width.
     train_projections: train W_B and W_C too; false is the setting of the paper's analysis, in which they stay put.
-        With the identity kept, tokens of the standard frame speak to each other only through the embedding, and one
-        block hardly learns locality2d in the default budget.
-    normalized: divide the scores by the width, so that a token of the standard frame, of norm sqrt(width), meets itself
-        with score 1 as the paper's unit tokens do; false is the bare formula.
+        With the identity kept, tokens of the standard backbone speak to each other only through the embedding, and
+        one block hardly learns locality2d in the default budget.
+    normalized: divide the scores by the width, so that a token of the standard backbone, of norm sqrt(width), meets
+        itself with score 1 as the paper's unit tokens do; false is the bare formula.
     """
-    from .mixers.gated_ssm import GatedSSM
+    from .layers.gated_ssm import GatedSSM
 
     return GatedSSM(width, generator, projection, train_projections, normalized)
 
@@ -42,7 +38,7 @@ def gated_ssm(
 @architectures.register("ungated-ssm", version=1)
 def ungated_ssm(
     width: int,
-    generator: torch.Generator,
+    generator: Generator,
     gate: Annotated[float, Range(0.001, 0.999)] = 0.5,
     projection: Literal["identity", "shared", "gaussian"] = "identity",
     train_projections: bool = True,
@@ -55,6 +51,6 @@ def ungated_ssm(
     gate: sigmoid(u) at every step; 0.5 is where gated-ssm starts.
     projection, train_projections, normalized: as for gated-ssm. With train_projections=false it has no parameters.
     """
-    from .mixers.gated_ssm import UngatedSSM
+    from .layers.gated_ssm import UngatedSSM
 
     return UngatedSSM(width, generator, gate, projection, train_projections, normalized)

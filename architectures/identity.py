@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from harness.contracts.light import Mixer
 from harness.registry import architectures
-
-if TYPE_CHECKING:
-    from harness.mixer import Mixer
 
 
 @architectures.register("identity", version=1)
 def identity() -> Mixer:
     """Nothing is mixed: every step receives itself. With readout=attention, attention-based MIL (ABMIL).
 
-    No parameters. Cells meet in the readout alone, so with readout=attention or readout=mean it is order-blind: what a
+    No parameters. Cells meet in the readout alone, so with readout=attention or readout=mean no order counts: what a
     mixer is worth on a bag of tiles is what it scores above this.
 
     Source: Ilse, Tomczak and Welling, "Attention-based deep multiple instance learning", ICML 2018, Eqs. 7 and 9:
     they are the readout.
     """
-    from .mixers.identity import Identity
+    from .layers.identity import Identity
 
     return Identity()

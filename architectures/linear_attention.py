@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
+from harness.contracts.light import Generator, Mixer
 from harness.registry import Range, architectures
-
-if TYPE_CHECKING:
-    import torch
-
-    from harness.mixer import Mixer
 
 
 @architectures.register("linear-attention", version=1)
-def linear_attention(width: int, generator: torch.Generator, heads: Annotated[int, Range(1, 256)] = 4) -> Mixer:
+def linear_attention(width: int, generator: Generator, heads: Annotated[int, Range(1, 256)] = 4) -> Mixer:
     """Multi-head causal linear attention: a feature map in place of the softmax.
 
     Source: Katharopoulos et al., arXiv 2006.16236: phi(x) = elu(x) + 1 (Eq. 7), causal and normalized (Eqs. 9-12), its
@@ -24,7 +20,7 @@ def linear_attention(width: int, generator: torch.Generator, heads: Annotated[in
 
     heads: attention heads; must divide the width.
     """
-    from .mixers.linear_attention import LinearAttention
+    from .layers.linear_attention import LinearAttention
 
     return LinearAttention(width, generator, heads=heads)
 
@@ -32,7 +28,7 @@ def linear_attention(width: int, generator: torch.Generator, heads: Annotated[in
 @architectures.register("gated-linear-attention", version=1)
 def gated_linear_attention(
     width: int,
-    generator: torch.Generator,
+    generator: Generator,
     heads: Annotated[int, Range(1, 256)] = 4,
     rank: Annotated[int, Range(1, 4096)] = 16,
 ) -> Mixer:
@@ -47,6 +43,6 @@ def gated_linear_attention(
     heads: heads with a state each; twice as many must divide the width.
     rank: of the gates' projection.
     """
-    from .mixers.linear_attention import GatedLinearAttention
+    from .layers.linear_attention import GatedLinearAttention
 
     return GatedLinearAttention(width, generator, heads=heads, rank=rank)

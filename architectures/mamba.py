@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
+from harness.contracts.light import Generator, Mixer
 from harness.registry import Range, architectures
-
-if TYPE_CHECKING:
-    import torch
-
-    from harness.mixer import Mixer
 
 
 @architectures.register("mamba", version=1)
 def mamba(
     width: int,
-    generator: torch.Generator,
+    generator: Generator,
     state: Annotated[int, Range(1, 256)] = 16,
     conv: Annotated[int, Range(1, 64)] = 4,
     expand: Annotated[int, Range(1, 16)] = 2,
@@ -29,6 +25,6 @@ def mamba(
 
     state: numbers of state per channel. conv: taps of the causal convolution. expand: channels per unit of width.
     """
-    from .mixers.mamba import Mamba
+    from .layers.mamba import Mamba
 
     return Mamba(width, generator, state=state, conv=conv, expand=expand)

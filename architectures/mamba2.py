@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
+from harness.contracts.light import Generator, Mixer
 from harness.registry import Range, architectures
-
-if TYPE_CHECKING:
-    import torch
-
-    from harness.mixer import Mixer
 
 
 @architectures.register("mamba2", version=1)
 def mamba2(
     width: int,
-    generator: torch.Generator,
+    generator: Generator,
     state: Annotated[int, Range(1, 1024)] = 64,
     conv: Annotated[int, Range(1, 64)] = 4,
     expand: Annotated[int, Range(1, 16)] = 2,
@@ -32,6 +28,6 @@ def mamba2(
     state: numbers of state per channel. conv: taps of the causal convolution. expand: channels per unit of width.
     headdim: channels a head, which share a decay; must divide expand times the width.
     """
-    from .mixers.mamba2 import Mamba2
+    from .layers.mamba2 import Mamba2
 
     return Mamba2(width, generator, state=state, conv=conv, expand=expand, headdim=headdim)

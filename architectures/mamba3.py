@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
+from harness.contracts.light import Generator, Mixer
 from harness.registry import Range, architectures
-
-if TYPE_CHECKING:
-    import torch
-
-    from harness.mixer import Mixer
 
 
 @architectures.register("mamba3", version=1)
 def mamba3(
     width: int,
-    generator: torch.Generator,
+    generator: Generator,
     state: Annotated[int, Range(16, 1024)] = 64,
     expand: Annotated[int, Range(1, 16)] = 2,
     headdim: Annotated[int, Range(16, 1024)] = 16,
@@ -33,6 +29,6 @@ def mamba3(
     state: numbers of state per channel, a power of two. expand: channels per unit of width.
     headdim: channels a head, a power of two; must divide expand times the width.
     """
-    from .mixers.mamba3 import Mamba3
+    from .layers.mamba3 import Mamba3
 
     return Mamba3(width, generator, state=state, expand=expand, headdim=headdim)

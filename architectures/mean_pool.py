@@ -1,25 +1,21 @@
-"""The order-blind control."""
+"""The control that sees no order."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from harness.contracts.light import Mixer
 from harness.registry import architectures
-
-if TYPE_CHECKING:
-    from harness.mixer import Mixer
 
 
 @architectures.register("mean-pool", version=1)
 def mean_pool() -> Mixer:
-    """Order-blind control: every step receives the mean of all real steps.
+    """Permutation-equivariant control: every step receives the mean of all real steps.
 
     Source: the pooling of Zaheer et al. (Deep Sets), arXiv 1703.06114, Theorem 2: y = rho(sum of phi(x_t)), with the
-    frame's embedding as phi, its readout as rho and the mean for the sum.
+    backbone's embedding as phi, its readout as rho and the mean for the sum.
 
     No parameters. With readout=mean nothing about the order can reach the readout, so on a task whose order-blind
     ceiling is chance a score above chance means that something leaks.
     """
-    from .mixers.mean_pool import MeanPool
+    from .layers.mean_pool import MeanPool
 
     return MeanPool()

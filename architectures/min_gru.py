@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
+from harness.contracts.light import Generator, Mixer
 from harness.registry import Range, architectures
-
-if TYPE_CHECKING:
-    import torch
-
-    from harness.mixer import Mixer
 
 
 @architectures.register("min-gru", version=1)
-def min_gru(width: int, generator: torch.Generator, expand: Annotated[int, Range(1, 64)] = 1) -> Mixer:
+def min_gru(width: int, generator: Generator, expand: Annotated[int, Range(1, 64)] = 1) -> Mixer:
     """minGRU: a gated recurrent unit whose gate and candidate depend on the token alone.
 
     Source: Feng et al., arXiv 2410.01201: h_t = (1 - z_t) h_{t-1} + z_t g(W_h x_t), z_t = sigmoid(W_z x_t), computed by
@@ -24,6 +20,6 @@ def min_gru(width: int, generator: torch.Generator, expand: Annotated[int, Range
 
     expand: how many times as wide as the token the state is; above 1 a linear layer brings it back.
     """
-    from .mixers.min_gru import MinGRU
+    from .layers.min_gru import MinGRU
 
     return MinGRU(width, generator, expand=expand)

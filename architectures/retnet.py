@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
+from harness.contracts.light import Generator, Mixer
 from harness.registry import Range, architectures
-
-if TYPE_CHECKING:
-    import torch
-
-    from harness.mixer import Mixer
 
 
 @architectures.register("retnet", version=1)
 def retnet(
     width: int,
-    generator: torch.Generator,
+    generator: Generator,
     heads: Annotated[int, Range(1, 256)] = 4,
     expand: Annotated[int, Range(1, 16)] = 2,
 ) -> Mixer:
@@ -31,6 +27,6 @@ def retnet(
     heads: heads with a decay each; twice as many must divide the width.
     expand: how many times as wide as the keys the values are.
     """
-    from .mixers.retnet import RetNet
+    from .layers.retnet import RetNet
 
     return RetNet(width, generator, heads=heads, expand=expand)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
+from harness.contracts.light import Generator, Mixer
 from harness.registry import Range, architectures
-
-if TYPE_CHECKING:
-    import torch
-
-    from harness.mixer import Mixer
 
 
 @architectures.register("rwkv7", version=1)
 def rwkv7(
     width: int,
-    generator: torch.Generator,
+    generator: Generator,
     heads: Annotated[int, Range(1, 256)] = 4,
     rank: Annotated[int, Range(1, 4096)] = 16,
 ) -> Mixer:
@@ -26,7 +22,7 @@ def rwkv7(
     all six inputs, low-rank decays in (0.545, 1), learning rates and output gate, removal keys of norm 1 apart from the
     keys that are written, a group norm a head with the bonus added, and the vectors' initial values of the authors'
     first layer. Left out: the value residual, which mixes in the first layer's values and so starts at the second
-    layer; the authors' initial matrices (zero, orthogonal; torch's own are used); the channel mixing, the frame's
+    layer; the authors' initial matrices (zero, orthogonal; torch's own are used); the channel mixing, the backbone's
     business.
     Changed: small heads and one rank for all low-rank maps, for narrow models. No positions, as in the paper.
     For CUDA tensors in 16 bits the recurrence runs in flash-linear-attention's kernels where they are installed;
@@ -35,6 +31,6 @@ def rwkv7(
     heads: heads with a state each; must divide the width, at least two channels a head.
     rank: of the decays', the learning rates' and the output gate's projections.
     """
-    from .mixers.rwkv7 import RWKV7
+    from .layers.rwkv7 import RWKV7
 
     return RWKV7(width, generator, heads=heads, rank=rank)

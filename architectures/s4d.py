@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
+from harness.contracts.light import Generator, Mixer
 from harness.registry import Range, architectures
-
-if TYPE_CHECKING:
-    import torch
-
-    from harness.mixer import Mixer
 
 
 @architectures.register("s4d", version=1)
 def s4d(
     width: int,
-    generator: torch.Generator,
+    generator: Generator,
     state: Annotated[int, Range(2, 4096)] = 64,
     initialization: Literal["linear", "inverse"] = "linear",
 ) -> Mixer:
@@ -31,6 +27,6 @@ def s4d(
     state: numbers in the state of a channel (N), conjugates counted; even.
     initialization: the imaginary parts of A: linear, pi n (S4D-Lin), or inverse, N/pi (N/(2n + 1) - 1) (S4D-Inv).
     """
-    from .mixers.s4d import S4D
+    from .layers.s4d import S4D
 
     return S4D(width, generator, state=state, initialization=initialization)

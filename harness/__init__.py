@@ -13,12 +13,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import Unsupported, UserError
+from harness.contracts.errors import Unsupported, UserError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .sinks import Sink
+    from harness.running.loggers import RunLogger
 
 __version__ = "0.1.0"
 __all__ = ["Unsupported", "UserError", "load", "run"]
@@ -30,11 +30,14 @@ def run(
     architecture: str | Sequence[str] | None = None,
     scan: str | Sequence[str] = "horizontal",
     protocol: str | Sequence[str] = "standard",
+    include: Sequence[Mapping[str, str]] = (),
+    exclude: Sequence[Mapping[str, str]] = (),
     seeds: int | Iterable[int] = 3,
     device: str = "auto",
     dtype: str = "float32",
-    store: str | Path = "results.sqlite",
-    tune: bool = False,
+    store: str | Path | None = None,
+    tune: bool | Mapping[str, Any] = False,
+    primary: tuple[str, str] | None = None,
     fresh: bool = False,
     timing: bool = True,
     workers: int | None = None,
@@ -42,60 +45,54 @@ def run(
     quiet: bool = True,
     replicas: int = 1,
     cuda_graphs: bool = False,
-    sinks: Sequence[str | Sink] = (),
+    sinks: Sequence[str | RunLogger] = (),
     executor: Mapping[str, Any] | None = None,
+    name: str = "results",
+    title: str = "",
 ) -> pd.DataFrame:
     """Run every combination of the axes with every seed, as `python -m harness run` does.
 
     What the store has already is not run again. Axes take spec strings, one or several.
 
     Args:
+        include, exclude: further cells, and patterns of cells to leave out, as tables of a study file.
         seeds: how many (0, 1, ...), or which.
-        tune: choose each cell's learning rate on validation first, from one grid for all.
+        store: a file; NAME.sqlite by default.
+        tune: choose each cell's learning rate on validation first, from one grid for all: {"rates": [...], "seeds": 2}.
+        primary: the declared pair of scans, horizontal and hilbert by default.
+        fresh: run again what the store has.
         workers: worker processes, as many as processors by default; 0 runs in this process.
         replicas: how many seeds of a cell train together; more than one on a GPU only.
         cuda_graphs: replay the training step as a CUDA graph; on a GPU only.
         sinks: where runs are shown beside the store while they go on: "tensorboard:logs", "mlflow:URI", or a
-            `harness.sinks.Sink` of yours.
+            `harness.running.loggers.RunLogger` of yours.
         executor: where runs are done and what one may take, as the table of that name in a study file:
-            {"time_limit": 600}, {"kind": "ray", "address": "auto"}; see `harness.execution.Execution`.
+            {"time_limit": 600}, {"kind": "ray", "address": "auto"}; see `harness.running.execution.Execution`.
 
     Returns:
-        a row a run with the columns of `harness.frame.COLUMNS`.
+        a row a run with the columns of `harness.store.dataframe.COLUMNS`.
 
     Raises:
         UserError: something asked for is wrong; one line that says what.
     """
-    from .api import run_and_load
+    asked = dict(locals())  # every argument by its name; they become one request
+    from harness.running.answer import run_request
+    from harness.running.request_text import request_from_python
+    from harness.store.dataframe import frame_of
 
-    return run_and_load(
-        tasks=[task] if isinstance(task, str) else task,
-        architectures=[architecture] if isinstance(architecture, str) else architecture,
-        scans=[scan] if isinstance(scan, str) else scan,
-        protocols=[protocol] if isinstance(protocol, str) else protocol,
-        seeds=range(seeds) if isinstance(seeds, int) else list(seeds),
-        device=device,
-        dtype=dtype,
-        store=store,
-        tune=tune,
-        fresh=fresh,
-        timing=timing,
-        workers=workers,
-        plugins=plugins,
-        quiet=quiet,
-        replicas=replicas,
-        cuda_graphs=cuda_graphs,
-        sinks=sinks,
-        executor=executor,
-    )
+    asked["sinks"] = [sink for sink in sinks if isinstance(sink, str)]
+    objects = [sink for sink in sinks if not isinstance(sink, str)]
+    del asked["quiet"]
+    outcome = run_request(request_from_python(asked), quiet=quiet, loggers=objects)
+    return frame_of(outcome.records, outcome.timings)
 
 
-def load(path: str | Path, *, tuning: bool = False) -> pd.DataFrame:
-    """Read a store into a DataFrame, a row a run: final runs, tuning runs on request.
+def load(path: str | Path, *, tuning: bool = False, curves: bool = False) -> pd.DataFrame:
+    """Read a store into a DataFrame, a row a run: final runs; tuning runs and a column `curve` on request.
 
     Raises:
         UserError: no such file, or not a store.
     """
-    from .frame import load as load_frame
+    from harness.store.dataframe import load as load_frame
 
-    return load_frame(path, tuning=tuning)
+    return load_frame(path, tuning=tuning, curves=curves)

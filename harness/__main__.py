@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import NoReturn
 
-from .errors import Unsupported, UserError
+from harness.contracts.errors import Unsupported, UserError
 
 COMMANDS = {
     "run": "run cells of task x architecture x scan and print one table",
@@ -25,6 +25,7 @@ COMMANDS = {
     "study": "plan, run, watch and report a study that is written down in a TOML file",
     "report": "write a Markdown report with tables and figures from a store",
     "export": "write a store's runs as CSV, JSON Lines or Parquet",
+    "import": "take runs that export wrote as JSON Lines or Parquet into a store",
     "rerun": "run one stored run again and say whether it comes out the same",
     "speed": "time mixers alone over a sweep of lengths: growth of time and memory, and where one overtakes another",
     "check": "hold what a plug-in registers to the contracts and say what to mend",
@@ -43,8 +44,8 @@ class Parser(argparse.ArgumentParser):
         raise SystemExit(2)
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """The parser of all commands; importing it is light."""
+def make_parser(chosen: str | None = None) -> argparse.ArgumentParser:
+    """The parser of all commands; only the chosen one declares its options, so that the others need no import."""
     parser = Parser(
         prog="python -m harness",
         description="Compares sequence architectures and scan orders, with honest error bars.",
@@ -54,18 +55,21 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
     for name, text in COMMANDS.items():
         command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-        _module(name).add_arguments(command)
+        if name == chosen:
+            _module(name).add_arguments(command)
     return parser
 
 
 def _module(command: str) -> ModuleType:
-    return importlib.import_module(f"harness.commands.{command.replace('-', '_')}")
+    module = {"import": "import_"}.get(command, command.replace("-", "_"))  # a keyword is no module's name
+    return importlib.import_module(f"harness.commands.{module}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     try:
-        options = make_parser().parse_args(arguments)
+        words = sys.argv[1:] if arguments is None else arguments
+        options = make_parser(next(iter(words), None)).parse_args(words)
         return _module(options.command).main(options)
     except (UserError, Unsupported) as error:
         print(f"error: {error}", file=sys.stderr)

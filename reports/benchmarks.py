@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
-from harness.checking import agrees
-from harness.errors import UserError
-from harness.tables import markdown_table
-from harness.timing import NOISY_SPREAD
+from harness.analysis.tolerances import NOISY_SPREAD, agrees
+from harness.contracts.errors import UserError
+
+from .text import markdown, span, table
 
 
 def read_benchmarks(path: Path) -> dict[str, Any]:
@@ -34,7 +35,7 @@ def read_benchmarks(path: Path) -> dict[str, Any]:
 
 
 def write_benchmarks(source: Path, path: Path) -> int:
-    """Write a Markdown page with a table a group; returns how many benchmarks it shows."""
+    """Write a Markdown page with a table for each group; returns how many benchmarks it shows."""
     found = read_benchmarks(source)
     groups: dict[str, list[dict[str, Any]]] = {}
     for benchmark in found["benchmarks"]:
@@ -42,75 +43,31 @@ def write_benchmarks(source: Path, path: Path) -> int:
     machine = (found.get("machine_info") or {}).get("cpu", {}).get("brand_raw", "a machine that was not named")
     commit = found.get("commit_info") or {}
     state = f"commit {str(commit.get('id'))[:12]}{', changed since' if commit.get('dirty') else ''}"
-    lines = ["# Benchmarks", ""]
-    lines += [f"From `{source.name}`, {str(found.get('datetime'))[:10]}, {machine}, {state}.", ""]
-    lines += [
+    blocks = [
+        "# Benchmarks",
+        f"From `{source.name}`, {str(found.get('datetime'))[:10]}, {machine}, {state}.",
         "Medians with the distance between the quartiles; noisy: that distance is more than"
         f" {NOISY_SPREAD:.0%} of the median. Relative error: output/gradient against a plain float64 reference; a"
         " benchmark that is off it has no speed.",
-        "",
     ]
     for group, benchmarks in groups.items():
-        lines += [f"## {group}", "", markdown_table(_columns(benchmarks)), ""]
-    path.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+        blocks += [f"## {group}", table([_row(benchmark) for benchmark in benchmarks])]
+    path.write_text(markdown(blocks), encoding="utf-8")
     return len(found["benchmarks"])
 
 
-def _columns(benchmarks: list[dict[str, Any]]) -> dict[str, list[str]]:
-    """Header to texts; what no benchmark of the group tells has no column."""
-    columns = {
-        "name": [benchmark.get("param") or benchmark["name"] for benchmark in benchmarks],
-        "shape": [_shape(benchmark) for benchmark in benchmarks],
-        "ms": [_milliseconds(benchmark) for benchmark in benchmarks],
-        "tokens/s": [_speed(benchmark) for benchmark in benchmarks],
-        "to bare": [_ratio(benchmark) for benchmark in benchmarks],
-        "kernel": [str(_extra(benchmark).get("kernel", "")) for benchmark in benchmarks],
-        "relative error": [_error(benchmark) for benchmark in benchmarks],
+def _row(benchmark: dict[str, Any]) -> dict[str, str]:
+    stats, extra = benchmark["stats"], benchmark.get("extra_info") or {}
+    median, spread = stats["median"], stats.get("iqr", 0.0)
+    error, gradient = extra.get("relative_error"), extra.get("gradient_relative_error", math.nan)
+    wrong = error is not None and not agrees(error, extra.get("gradient_relative_error", 0.0))
+    noisy, speed = " noisy" * (spread > NOISY_SPREAD * median), extra.get("tokens_per_second")
+    return {
+        "name": benchmark.get("param") or benchmark["name"],
+        "shape": " x ".join(map(str, extra.get("shape") or extra.get("grid") or [])),
+        "ms": "" if wrong else f"{median * 1e3:.3g} ({spread * 1e3:.2g}){noisy}",
+        "tokens/s": "no speed: off the reference" if wrong else "" if speed is None else f"{speed:,.0f}",
+        "to bare": span(extra["ratio"], *extra.get("ratio_interval", (math.nan, math.nan))) if "ratio" in extra else "",
+        "kernel": str(extra.get("kernel", "")),
+        "relative error": "" if error is None else f"{error:.0e}/{gradient:.0e}",
     }
-    return {name: texts for name, texts in columns.items() if any(texts)}
-
-
-def _extra(benchmark: dict[str, Any]) -> dict[str, Any]:
-    return benchmark.get("extra_info") or {}
-
-
-def _shape(benchmark: dict[str, Any]) -> str:
-    extra = _extra(benchmark)
-    return " x ".join(map(str, extra.get("shape") or extra.get("grid") or []))
-
-
-def _is_wrong(benchmark: dict[str, Any]) -> bool:
-    extra = _extra(benchmark)
-    if "relative_error" not in extra:
-        return False
-    return not agrees(extra["relative_error"], extra.get("gradient_relative_error", 0.0))
-
-
-def _milliseconds(benchmark: dict[str, Any]) -> str:
-    if _is_wrong(benchmark):
-        return ""
-    median, spread = benchmark["stats"]["median"], benchmark["stats"].get("iqr", 0.0)
-    noisy = " noisy" if spread > NOISY_SPREAD * median else ""
-    return f"{median * 1e3:.3g} ({spread * 1e3:.2g}){noisy}"
-
-
-def _speed(benchmark: dict[str, Any]) -> str:
-    extra = _extra(benchmark)
-    if _is_wrong(benchmark):
-        return "no speed: off the reference"
-    return f"{extra['tokens_per_second']:,.0f}" if "tokens_per_second" in extra else ""
-
-
-def _ratio(benchmark: dict[str, Any]) -> str:
-    extra = _extra(benchmark)
-    if "ratio" not in extra:
-        return ""
-    low, high = extra.get("ratio_interval", (float("nan"), float("nan")))
-    return f"{extra['ratio']:.3f} ({low:.3f} to {high:.3f})"
-
-
-def _error(benchmark: dict[str, Any]) -> str:
-    extra = _extra(benchmark)
-    if "relative_error" not in extra:
-        return ""
-    return f"{extra['relative_error']:.0e}/{extra.get('gradient_relative_error', float('nan')):.0e}"

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from harness.errors import UserError
+from harness.contracts.errors import UserError
 
 STYLE = """
 :root { color-scheme: light dark; }
@@ -20,8 +20,12 @@ img { max-width: 100%; height: auto; background: #fff; border-radius: 4px; }
 th, td { border: 1px solid #8885; padding: .25rem .55rem; text-align: left; vertical-align: top; }
 th { cursor: pointer; user-select: none; white-space: nowrap; background: #8882; }
 th[aria-sort=ascending]::after { content: " \\2191"; } th[aria-sort=descending]::after { content: " \\2193"; }
+summary { cursor: pointer; font-weight: 600; margin: 1.5rem 0 .5rem; }
 pre { background: #8882; padding: .7rem; overflow-x: auto; } code { font-size: .92em; }
 """
+
+OWN = {tag: f"OWN{n}TAG" for n, tag in enumerate(("<br>", "<details>", "</details>", "<summary>", "</summary>"))}
+"""Tags of HTML that pages write, and what stands for them while Markdown is read."""
 
 SORTING = """
 for (const table of document.querySelectorAll("table")) {
@@ -84,8 +88,13 @@ def html_from(page: Path) -> str:
     from markdown_it import MarkdownIt
 
     text = page.read_text(encoding="utf-8")
-    body = MarkdownIt("commonmark", {"html": False}).enable("table").render(text.replace("<br>", "BREAK"))
-    body = body.replace("BREAK", "<br>")
+    # Of HTML only the elements that pages themselves write; all else is text.
+    for element, mark in OWN.items():
+        text = text.replace(element, mark)
+    body = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
+    body = re.sub(rf"<p>({OWN['<details>']}.*?|{OWN['</details>']})</p>", r"\1", body, flags=re.DOTALL)
+    for element, mark in OWN.items():
+        body = body.replace(mark, element)
     body = body.replace("<table>", '<div class="table"><table>').replace("</table>", "</table></div>")
     body = re.sub(r"<h2>(.*?)</h2>", lambda found: f'<h2 id="{_anchor(found[1])}">{found[1]}</h2>', body)
     body = re.sub(r'src="([^":]+\.png)"', lambda found: f'src="{_inside(page.parent / html.unescape(found[1]))}"', body)

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.cells import UNTUNED, short
-from harness.record import Record
-from harness.summary import Row, without_rate
-from harness.tables import rate_text
+from harness.analysis.summary import Row, without_rate
+from harness.contracts.outcome import Status
+from harness.registry.cells import FINAL
+from harness.store.record import Record
 
-from .drawing import COLOURS, legend_beside, panel_a_scan
+from .figures import colours_of, label_outside, legend_below, panels
+from .page import Page
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Scores = dict[float, float]
 """Mean validation accuracy of the tuning runs that ran to their end, by learning rate, rising."""
@@ -26,70 +26,73 @@ def scores_by_rate(trials: Iterable[Record]) -> Scores:
     """From the tuning runs of one cell."""
     by_rate: dict[float, list[float]] = {}
     for record in trials:
-        if record["status"] == "done" and record.get("validation_accuracy") is not None:
+        if record["status"] == Status.DONE and record.get("validation_accuracy") is not None:
             by_rate.setdefault(record["learning_rate"], []).append(record["validation_accuracy"])
     return {rate: float(np.mean(by_rate[rate])) for rate in sorted(by_rate)}
 
 
-def plot_rates(axis: Axes, scores: Scores, chosen: float | None, *, colour: str, label: str) -> None:
-    """One cell's line, a ring around the rate that was chosen."""
-    axis.plot(list(scores), list(scores.values()), ".-", color=colour, linewidth=1, markersize=4, label=label)
-    if chosen in scores:
-        axis.plot(chosen, scores[chosen], "o", color=colour, fillstyle="none", markersize=7)
+class Trials:
+    """Tuning runs by cell, whatever their rates. records: of any purpose; only tuning runs are taken."""
+
+    def __init__(self, records: Iterable[Record]):
+        self._by_cell: dict[tuple[str, ...], list[Record]] = {}
+        for record in records:
+            if record["purpose"] != FINAL:
+                cell = (record[name] for name in ("task", "architecture", "scan", "device", "dtype"))
+                self._by_cell.setdefault((*cell, without_rate(record["protocol"])), []).append(record)
+
+    def scores(self, row: Row) -> Scores:
+        """Of the tuning runs that chose a row's rate; none where it was not tuned."""
+        cell = (row.task, row.architecture, row.scan, row.device, row.dtype, row.table.protocol)
+        return {} if row.lr_selection is None else scores_by_rate(self._by_cell.get(cell, ()))
 
 
-def edge_text(rows: Sequence[Row]) -> str | None:
-    """In how many cells a better rate may lie beyond the grid; None where in none."""
-    edges = [row for row in rows if row.done and rate_text(row).endswith("(edge)")]
+def edge_text(rows: Sequence[Row]) -> str:
+    """In how many cells a better rate may lie beyond the grid; nothing where in none."""
+    edges = [row for row in rows if row.done and row.at_edge]
     if not edges:
-        return None
+        return ""
     return (
-        f"In {len(edges)} of {len(rows)} cells the chosen rate stands at the edge of the grid: a better one may lie"
+        f" In {len(edges)} of {len(rows)} cells the chosen rate stands at the edge of the grid: a better one may lie"
         " beyond."
     )
 
 
-def section(rows: Sequence[Row], tuning: Sequence[Record], picture: Path) -> list[str]:
-    """Markdown lines for the rows of one table, and the picture beside the page; none where no tuning run is theirs.
+def section(
+    page: Page, what: str, rows: Sequence[Row], trials: Trials, *, panel: Callable[[Row], str],
+    line: Callable[[Row], str], across: int = 3,
+) -> list[str]:  # fmt: skip
+    """The picture and what it shows; nothing where no tuning run is theirs.
 
     Args:
-        rows: of one table. tuning: tuning runs, of other tables too. picture: a PNG file.
+        panel, line: where a row is drawn, and what its line is called.
     """
-    trials = _trials(tuning)
-    scores = {
-        (row.architecture, row.scan): scores_by_rate(
-            trials.get((row.task, row.architecture, row.scan, row.device, row.dtype, row.table[1]), [])
-        )
-        for row in rows
-    }
-    shown = [row for row in rows if scores[row.architecture, row.scan]]
-    if rows[0].selection == UNTUNED or not shown:
-        return []
-    architectures = list(dict.fromkeys(row.architecture for row in shown))
-    figure, panels = panel_a_scan(list(dict.fromkeys(row.scan for row in shown)), "validation accuracy")
-    for row in shown:
-        colour = COLOURS[architectures.index(row.architecture) % len(COLOURS)]
-        label = short("architecture", row.architecture)
-        plot_rates(panels[row.scan], scores[row.architecture, row.scan], row.learning_rate, colour=colour, label=label)
-    for axis in panels.values():
-        axis.set_xscale("log")
-        axis.set_xlabel("learning rate")
-    legend_beside(figure, list(panels.values()))
-    figure.savefig(picture)
-    edge = edge_text(rows)
-    return [
-        f"![score against learning rate]({picture.name})",
-        "",
-        "Validation accuracy of the tuning runs (seeds of their own, which no score uses) against the learning rate; a"
-        f" ring marks the rate that was chosen.{' ' + edge if edge else ''}",
-        "",
+    figure = draw({row: trials.scores(row) for row in rows}, rows, panel, line, across)
+    lines = page.draw(what, "Score against learning rate", figure)
+    return lines and [
+        *lines,
+        "Validation accuracy of the tuning runs (held-out seeds, which no score uses) against the learning rate; a ring"
+        f" marks the rate that was chosen.{edge_text(rows)}",
     ]
 
 
-def _trials(tuning: Sequence[Record]) -> dict[tuple[str, ...], list[Record]]:
-    """Tuning runs by cell, whatever their rates."""
-    trials: dict[tuple[str, ...], list[Record]] = {}
-    for record in tuning:
-        cell = tuple(record[name] for name in ("task", "architecture", "scan", "device", "dtype"))
-        trials.setdefault((*cell, without_rate(record["protocol"])), []).append(record)
-    return trials
+def draw(
+    scores: dict[Row, Scores], rows: Sequence[Row], panel: Callable[[Row], str], line: Callable[[Row], str], across: int
+) -> Figure | None:
+    """A ring around the rate that was chosen."""
+    rows = [row for row in rows if scores[row]]
+    if not rows:
+        return None
+    colours = colours_of(map(line, rows))
+    titles = {panel(row): panel(row) for row in rows}
+    figure, found = panels(titles, width=7.6 / across + 0.4, height=1.9, across=across, sharex=True, sharey=True)
+    for row in rows:
+        axis, colour, values = found[panel(row)], colours[line(row)], scores[row]
+        axis.plot(list(values), list(values.values()), ".-", color=colour, linewidth=1, markersize=4, label=line(row))
+        if row.learning_rate in values:
+            axis.plot(row.learning_rate, values[row.learning_rate], "o", color=colour, fillstyle="none", markersize=7)
+    for axis in found.values():
+        axis.set_xscale("log")
+    label_outside(found, x="learning rate", y="validation accuracy")
+    legend_below(figure)
+    return figure

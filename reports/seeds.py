@@ -1,17 +1,25 @@
-"""How many seeds would tell a difference of a wanted size apart, from the spread that the seeds so far show."""
+"""How many seeds would show a difference of a wanted size, from the spread that the seeds so far show."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-from harness.cells import short
-from harness.statistics import Comparison, deviation_interval, seeds_to_find
-from harness.summary import Finding
-from harness.tables import markdown_table
+from harness.analysis.statistics import Comparison, deviation_interval, seeds_to_find
+from harness.analysis.summary import Finding
+from harness.analysis.tables import finding_text
+from harness.registry.cells import display_spec
+
+from .text import counted, table
 
 EFFECTS = (0.01, 0.02, 0.05)
-"""Differences of accuracy that one may wish to tell apart."""
+"""Differences of accuracy that one may wish to see."""
+
+
+def largest_text(findings: Sequence[Finding]) -> str:
+    """Of declared comparisons that of the largest effect, in a sentence."""
+    largest = max(findings, key=lambda finding: abs(finding.comparison.effect.mean))
+    return f"Of {counted(len(findings), 'declared comparison')} the largest effect: {finding_text(largest)}."
 
 
 def section(findings: Sequence[Finding]) -> list[str]:
@@ -21,23 +29,24 @@ def section(findings: Sequence[Finding]) -> list[str]:
         return []
     first = primary[0].comparison
     return [
-        f"Seeds that would tell a difference of so much apart, with power .8 at {first.level:g} / {primary[0].family},"
+        f"Seeds that would show a difference of so much, with power .8 at {first.level:g} / {primary[0].family},"
         " by the paired test; from the spread of the differences so far, and in brackets from the bounds of that"
         " spread's 95% interval:",
-        "",
-        markdown_table(
-            {
-                "architecture": [short("architecture", finding.architecture) for finding in primary],
-                "difference": [f"{short('scan', f.second)} minus {short('scan', f.first)}" for f in primary],
-                "spread": [f"{finding.comparison.deviation:.3f}" for finding in primary],
-                "seeds now": [str(finding.comparison.effect.n) for finding in primary],
-                **{
-                    f"{effect:g} needs": [needed_text(f.comparison, effect, family=f.family) for f in primary]
-                    for effect in EFFECTS
-                },
-            }
+        table(
+            [
+                {
+                    "architecture": display_spec("architecture", finding.architecture),
+                    "difference": f"{display_spec('scan', finding.second)} minus {display_spec('scan', finding.first)}",
+                    "spread": f"{finding.comparison.deviation:.3f}",
+                    "seeds now": str(finding.comparison.effect.n),
+                    **{
+                        f"{effect:g} needs": needed_text(finding.comparison, effect, family=finding.family)
+                        for effect in EFFECTS
+                    },
+                }
+                for finding in primary
+            ]
         ),
-        "",
     ]
 
 
@@ -49,7 +58,7 @@ def needed_text(comparison: Comparison, effect: float, *, family: int) -> str:
     value, low, high = (
         "none" if found is None else f"{found:,}"
         for found in (
-            seeds_to_find(effect, deviation, comparison.level / family, resampled=comparison.resampled)
+            seeds_to_find(effect, deviation, comparison.level / family, test_train_ratio=comparison.test_train_ratio)
             for deviation in (comparison.deviation, *bounds)
         )
     )

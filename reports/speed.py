@@ -12,14 +12,16 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from harness.cells import short
-from harness.growth import Crossover, Growth, crossovers, growth_of
-from harness.tables import markdown_table, terminal_table
+from harness.analysis.growth import Crossover, Growth, crossovers, growth_of
+from harness.analysis.tables import markdown_table, terminal_table
+from harness.analysis.tolerances import NOISY_SPREAD
+from harness.registry.cells import display_spec
 
-from .drawing import COLOURS, new_figure
+from .figures import GREY, colours_of, panels, plot_line
+from .text import milliseconds, span
 
 Session: TypeAlias = dict[str, Any]
-"""What `harness.speed.speed_session` returns: settings, provenance, rows."""
+"""What `harness.timing.speed.speed_session` returns: settings, provenance, rows."""
 
 PERMUTATION = "permutation"
 COSTS = {"forward": "forward_seconds", "training": "training_seconds", "memory": "peak_bytes"}
@@ -92,7 +94,7 @@ def caption(session: Session) -> list[str]:
         f"mixers alone, batch {settings['batch']}, width {settings['width']}, {session['dtype']}, {session['device']},"
         f" threads {session['threads']}; {session['machine']}, torch {session['torch_version']}",
         f"medians of {settings['rounds']} interleaved rounds; training: forward and backward; noisy: the quartiles are"
-        " more than 15% of the median apart; permute: to a random route's order and back",
+        f" more than {NOISY_SPREAD:.0%} of the median apart; permute: to a random route's order and back",
         f"a line ends where a training call takes over {settings['step_seconds']:g} s or adds over"
         f" {settings['memory_bytes'] / 2**30:.1f} GiB; checked against a float64 reference: whole sequences to length"
         f" {settings['check_steps']:,}, beyond a prefix, and the whole length against the same path in float64",
@@ -100,16 +102,16 @@ def caption(session: Session) -> list[str]:
 
 
 def columns(session: Session) -> dict[str, list[str]]:
-    """Header to texts, an architecture after the other, a row a length."""
+    """Header to texts, an architecture after the other, one row per length."""
     names = list(costs_of(session, "training"))
     permutation = {row["length"]: row for row in session["rows"] if row["architecture"] == PERMUTATION}
     rows = [row for name in names for row in session["rows"] if row["architecture"] == name]
     return {
-        "architecture": [short("architecture", row["architecture"]) for row in rows],
+        "architecture": [display_spec("architecture", row["architecture"]) for row in rows],
         "length": [f"{row['length']:,}" for row in rows],
-        "permute ms": [_milliseconds(permutation[row["length"]].get("permutation_seconds")) for row in rows],
-        "forward ms": [_milliseconds(row.get("forward_seconds")) for row in rows],
-        "training ms": [_milliseconds(row.get("training_seconds")) for row in rows],
+        "permute ms": [milliseconds(permutation[row["length"]].get("permutation_seconds")) for row in rows],
+        "forward ms": [milliseconds(row.get("forward_seconds")) for row in rows],
+        "training ms": [milliseconds(row.get("training_seconds")) for row in rows],
         "train tok/s": [f"{row['train_tokens_per_second']:,.0f}" if _timed(row) else "" for row in rows],
         "peak MiB": ["" if row["peak_bytes"] is None else f"{row['peak_bytes'] / 2**20:,.1f}" for row in rows],
         "relative error": [_errors(row) for row in rows],
@@ -125,7 +127,7 @@ def growth_lines(session: Session) -> list[str]:
     found = growths(session)
     for name in found["training"]:
         parts = [f"{cost} {growth_text(found[cost][name])}" for cost in COSTS]
-        lines.append(f"  {short('architecture', name)}: {'; '.join(parts)}")
+        lines.append(f"  {display_spec('architecture', name)}: {'; '.join(parts)}")
     return lines
 
 
@@ -133,8 +135,8 @@ def growth_text(growth: Growth | None) -> str:
     """`0.98 [0.95, 1.01] over 1,024 to 65,536`."""
     if growth is None:
         return "not known (fewer than three lengths)"
-    interval = f"[{growth.low:.2f}, {growth.high:.2f}]"
-    return f"{growth.exponent:.2f} {interval} over {growth.shortest:,} to {growth.longest:,}"
+    exponent = span(growth.exponent, growth.low, growth.high, ".2f")
+    return f"{exponent} over {growth.shortest:,} to {growth.longest:,}"
 
 
 def crossing_lines(session: Session) -> list[str]:
@@ -145,17 +147,19 @@ def crossing_lines(session: Session) -> list[str]:
     costs = {cost: costs_of(session, cost) for cost in COSTS}
     for cost, pairs in crossings(session).items():
         for first, second, found in pairs:
-            a, b = short("architecture", first), short("architecture", second)
+            a, b = display_spec("architecture", first), display_spec("architecture", second)
             shared = sorted(set(costs[cost][first]) & set(costs[cost][second]))
             hidden = _overlaps(session, cost, first, second)
             clear = [length for length in shared if length not in hidden]
             if found:
-                text = ", ".join(f"{short('architecture', c.faster)} below from {c.length:,.0f} on" for c in found)
+                text = ", ".join(
+                    f"{display_spec('architecture', c.faster)} below from {c.length:,.0f} on" for c in found
+                )
             elif clear:
                 low = a if costs[cost][first][clear[-1]] < costs[cost][second][clear[-1]] else b
                 text = f"none, {low} below from {clear[0]:,} to {clear[-1]:,}"
             elif shared:
-                text = f"none to be told from noise from {shared[0]:,} to {shared[-1]:,}"
+                text = f"none above the noise from {shared[0]:,} to {shared[-1]:,}"
             else:
                 text = "no length in common"
             lines.append(f"  {cost}, {a} and {b}: {text}")
@@ -167,25 +171,23 @@ def draw(session: Session, path: Path) -> bool:
     timed = [row for row in session["rows"] if _timed(row)]
     if not timed:
         return False
-    figure = new_figure(12, 4.2)
-    panels = figure.subplots(1, 3)
-    names = list(costs_of(session, "training"))
-    found = growths(session)
-    for panel, (cost, key) in zip(panels, COSTS.items(), strict=True):
-        for number, name in enumerate(names):
-            rows = [row for row in timed if row["architecture"] == name and row.get(key)]
+    titles = {cost: "peak a training call adds (MiB)" if cost == "memory" else f"{cost} (ms)" for cost in COSTS}
+    figure, axes = panels(titles, width=3.8, height=4.0)
+    colours, found = colours_of(costs_of(session, "training")), growths(session)
+    for cost, axis in axes.items():
+        for name, colour in colours.items():
+            rows = [row for row in timed if row["architecture"] == name and row.get(COSTS[cost])]
             growth = found[cost][name]
-            label = short("architecture", name) + (f" (L^{growth.exponent:.2f})" if growth else "")
-            _line(panel, rows, cost, key, label, COLOURS[number % len(COLOURS)])
+            label = display_spec("architecture", name) + (f" (L^{growth.exponent:.2f})" if growth else "")
+            _line(axis, rows, cost, COSTS[cost], label, colour)
         if cost == "forward":
             rows = [row for row in session["rows"] if row["architecture"] == PERMUTATION and row["status"] == "timed"]
-            _line(panel, rows, PERMUTATION, "permutation_seconds", PERMUTATION, "#666666", dashed=True)
-        panel.set_xscale("log", base=2)
-        panel.set_yscale("log")
-        panel.set_xlabel("length")
-        panel.set_title("peak a training call adds (MiB)" if cost == "memory" else f"{cost} (ms)", fontsize=10)
-        panel.grid(alpha=0.25, which="major")
-        panel.legend(fontsize=7)
+            _line(axis, rows, PERMUTATION, "permutation_seconds", PERMUTATION, GREY)
+        axis.set_xscale("log", base=2)
+        axis.set_yscale("log")
+        axis.set_xlabel("length", fontsize=8)
+        # Exponents differ from panel to panel, so each has a legend, below, where it covers nothing.
+        axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, fontsize=7, frameon=False)
     settings = session["settings"]
     figure.suptitle(
         f"batch {settings['batch']}, width {settings['width']}, {session['dtype']}, {session['threads']} thread(s),"
@@ -196,13 +198,13 @@ def draw(session: Session, path: Path) -> bool:
     return True
 
 
-def _line(panel: Any, rows: Sequence[dict[str, Any]], cost: str, key: str, label: str, colour: str, dashed=False):
+def _line(axis: Any, rows: Sequence[dict[str, Any]], cost: str, key: str, label: str, colour: str) -> None:
     scale = 2**-20 if cost == "memory" else 1e3
     x, y = [row["length"] for row in rows], np.array([row[key] for row in rows]) * scale
-    panel.plot(x, y, "--" if dashed else "o-", color=colour, label=label, markersize=3.5, linewidth=1.3)
+    low, high = y, y
     if cost != "memory" and rows:
         low, high = np.transpose([np.percentile(row[f"{cost}_samples"], (25, 75)) for row in rows]) * scale
-        panel.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
+    plot_line(axis, x, y, low, high, colour=colour, label=label)
 
 
 def _everything(session: Session) -> dict[str, Any]:
@@ -237,10 +239,6 @@ def _csv(rows: Sequence[dict[str, Any]]) -> str:
 
 def _timed(row: dict[str, Any]) -> bool:
     return row["status"] == "timed" and "training_seconds" in row
-
-
-def _milliseconds(seconds: float | None) -> str:
-    return "" if seconds is None else f"{seconds * 1e3:,.3g}" if seconds < 1 else f"{seconds * 1e3:,.0f}"
 
 
 def _errors(row: dict[str, Any]) -> str:

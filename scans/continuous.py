@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from harness.contracts import Scan
+from harness.contracts.routes import reversed_order, transposed_order
 from harness.registry import scans
-from harness.routing import reversed_order, transposed_order
 
 from .snake import snake_order
 

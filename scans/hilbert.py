@@ -10,8 +10,8 @@ import numpy as np
 from harness.contracts import Scan
 from harness.registry import Range, scans
 
-from ._fits import side_level
 from ._gilbert import walk
+from ._keys import side_level
 
 
 def hilbert_order(height: int, width: int) -> np.ndarray:

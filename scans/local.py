@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from harness.contracts import Order, Scan
+from harness.contracts.routes import reversed_order
 from harness.registry import Range, scans
-from harness.routing import reversed_order
 
 from .horizontal import rows
 from .vertical import columns

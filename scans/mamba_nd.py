@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from harness.contracts import Scan
+from harness.contracts.routes import reversed_order
 from harness.registry import scans
-from harness.routing import reversed_order
 
 from .horizontal import rows
 from .vertical import columns

@@ -7,7 +7,7 @@ import numpy as np
 from harness.contracts import Scan
 from harness.registry import scans
 
-from ._fits import side_level
+from ._keys import side_level
 
 
 def peano_order(height: int, width: int) -> np.ndarray:

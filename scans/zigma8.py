@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from harness.contracts import Order, Scan
+from harness.contracts.routes import flipped_order, transposed_order
 from harness.registry import scans
-from harness.routing import flipped_order, transposed_order
 
 from .snake import snake_order
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from einops import rearrange
 
-from harness.contracts import Batch, Grid, Samples, Split, Task
-from harness.errors import UserError
-from harness.seeds import generator, normal_noise, seed_of
+from harness.contracts import Split, Task
+from harness.contracts.errors import UserError
 
-from ._images import cut_patches
+from ._chunks import in_chunks
+from ._images import CutSamples, cut_patches, joined_patches, with_noise
 from ._patterns import noise_seed_of
 
 SIDE = 512
@@ -23,7 +23,7 @@ BANDS: dict[Split, tuple[int, int]] = {"train": (0, 308), "validation": (308, 41
 """First row, and the one after the last: three fifths, one, one."""
 
 BLOCKS = 512
-"""Samples are drawn so many times the number of classes at a time: a larger draw begins with the smaller one."""
+"""Samples are drawn so many times the number of classes at a time."""
 
 
 @functools.cache
@@ -40,52 +40,42 @@ def photographs(*names: str) -> np.ndarray:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class CropSamples(Samples):
+class CropSamples(CutSamples):
     """Crops of photographs, with noise in every pixel value.
 
     photograph: which one [count]. corners: row and column of the top left pixel [count, 2]. places: from which cell of
-    the crop the patch in each cell comes [count, cells], or None where all stay. leveled: each crop is standardized.
+    the crop the patch in each cell comes [count, cells], or None where all stay.
     """
 
+    task: CropTask
     target: np.ndarray
-    photographs: np.ndarray
     photograph: np.ndarray
     corners: np.ndarray
     places: np.ndarray | None
-    grid: Grid
-    patch: int
-    leveled: bool
-    noise: float
     noise_seed: int
 
+    @property
+    def patch(self) -> int:  # type: ignore[override]
+        return self.task.patch
+
     def images(self, indices: np.ndarray) -> np.ndarray:
-        """The images at `indices`: float32 [batch, channels, height * patch, width * patch], pixel noise included."""
-        size = (self.grid[0] * self.patch, self.grid[1] * self.patch)
-        windows = np.lib.stride_tricks.sliding_window_view(self.photographs, size, axis=(2, 3))  # pyright: ignore
+        task = self.task
+        windows = np.lib.stride_tricks.sliding_window_view(task.photographs, task.size, axis=(2, 3))  # pyright: ignore
         rows, columns = self.corners[indices].T
         images = windows[self.photograph[indices], :, rows, columns]
-        if self.leveled:
+        if task.leveled:
             images = images - images.mean(axis=(1, 2, 3), keepdims=True)
             images /= images.std(axis=(1, 2, 3), keepdims=True).clip(1e-6)
         if self.places is not None:
             tokens = np.take_along_axis(cut_patches(images, self.patch), self.places[indices][..., None], axis=1)
-            images = rearrange(
-                tokens,
-                "b (height width) (c y x) -> b c (height y) (width x)",
-                height=self.grid[0],
-                y=self.patch,
-                x=self.patch,
-            )
-        if self.noise:
-            images = images + np.float32(self.noise) * normal_noise(self.noise_seed, indices, images.shape[1:])
-        return np.ascontiguousarray(images)
-
-    def batch(self, indices: np.ndarray) -> Batch:
-        return Batch(tokens=cut_patches(self.images(indices), self.patch), target=self.target[indices])
+            images = joined_patches(tokens, task.grid[0], self.patch)
+        return with_noise(images, task.noise, self.noise_seed, indices)
 
 
 class CropTask(Task):
     """Crops of photographs [photographs, channels, 512, 512]; which, and with which patches moved, the task says.
+
+    size: rows and columns of a crop. leveled: each crop is standardized.
 
     Raises:
         UserError: a crop does not fit into the narrowest band.
@@ -94,6 +84,7 @@ class CropTask(Task):
     def __init__(
         self,
         pictures: np.ndarray,
+        subject: str,
         *,
         classes: int,
         height: int,
@@ -101,23 +92,19 @@ class CropTask(Task):
         patch: int,
         noise: float,
         leveled: bool,
-        subject: str,
     ):
         rows = min(last - first for first, last in BANDS.values())
+        self.size = (height * patch, width * patch)
         if height * patch > rows or width * patch > SIDE:
             raise UserError(
                 f"{subject}: an image (height * patch x width * patch) must fit into a band of {rows} x {SIDE} pixels,"
                 f" got {height * patch} x {width * patch}; take fewer or smaller patches"
             )
-        self.grid = (height, width)
-        self.patch = patch
+        self.grid, self.patch = (height, width), patch
         self.channels = pictures.shape[1]
         self.features = self.channels * patch * patch
-        self.classes = classes
-        self.chance = 1 / classes
-        self.photographs = pictures
-        self.leveled = leveled
-        self.noise = noise
+        self.classes, self.chance = classes, 1 / classes
+        self.photographs, self.leveled, self.noise = pictures, leveled, noise
 
     @abstractmethod
     def compose(self, target: np.ndarray, draw: np.random.Generator) -> tuple[np.ndarray, np.ndarray | None]:
@@ -125,26 +112,20 @@ class CropTask(Task):
 
     def sample(self, split: Split, count: int, seed: int) -> CropSamples:
         first, last = BANDS[split]
-        beyond = (last - self.grid[0] * self.patch + 1, SIDE - self.grid[1] * self.patch + 1)
-        chunks = []
-        for chunk in range(-(-count // (BLOCKS * self.classes))):
-            draw = generator(seed_of(part="crops", split=split, seed=seed, chunk=chunk))
+        beyond = (last - self.size[0] + 1, SIDE - self.size[1] + 1)
+
+        def chunk(draw: np.random.Generator) -> tuple[np.ndarray, ...]:
             target = draw.permuted(np.tile(np.arange(self.classes), (BLOCKS, 1)), axis=1).ravel()
             corners = draw.integers((first, 0), beyond, size=(len(target), 2))
-            chunks.append((target, corners, *self.compose(target, draw)))
-        target, corners, photograph, places = (
-            None if pieces[0] is None else np.concatenate(pieces)[:count] for pieces in zip(*chunks, strict=True)
-        )
-        assert target is not None and corners is not None and photograph is not None
+            return tuple(each for each in (target, corners, *self.compose(target, draw)) if each is not None)
+
+        size = BLOCKS * self.classes
+        target, corners, photograph, *moved = in_chunks(chunk, count, part="crops", split=split, seed=seed, size=size)
         return CropSamples(
+            task=self,
             target=target.astype(np.int64),
-            photographs=self.photographs,
             photograph=photograph,
             corners=corners,
-            places=places,
-            grid=self.grid,
-            patch=self.patch,
-            leveled=self.leveled,
-            noise=self.noise,
+            places=moved[0] if moved else None,
             noise_seed=noise_seed_of(split, seed),
         )

@@ -17,7 +17,7 @@ from functools import lru_cache
 import numpy as np
 
 from harness.contracts import Grid
-from harness.errors import UserError
+from harness.contracts.errors import UserError
 
 from ._coverage import coverages
 
@@ -62,12 +62,10 @@ class Dispersion:
 
     def log_likelihood(self, concentrated: np.ndarray, dispersed: np.ndarray) -> np.ndarray:
         """Log probability [samples], up to a constant, of the two sets [samples, count]; -inf where impossible."""
-        rows, columns = np.divmod(concentrated, self.grid[1])
-        placements = _placements(rows, self.grid[0], self.neighbourhood) * _placements(
-            columns, self.grid[1], self.neighbourhood
-        )
+        places = zip(np.divmod(concentrated, self.grid[1]), self.grid, strict=True)
+        down, across = (_placements(each, size, self.neighbourhood) for each, size in places)
         with np.errstate(divide="ignore"):
-            return np.log(placements) + np.log(self.weights)[dispersed].sum(axis=1)
+            return np.log(down * across) + np.log(self.weights)[dispersed].sum(axis=1)
 
 
 def _placements(places: np.ndarray, size: int, window: int) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from harness.errors import UserError
+from harness.contracts.errors import UserError
 
 Stamp: TypeAlias = tuple[str, int, int]
 """A file's path, time of change and size: the key under which what was read from it is kept."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+from abc import abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
 from einops import rearrange
 
-from harness.contracts import Batch, Grid, Split
-from harness.errors import UserError
-from harness.seeds import normal_noise
+from harness.contracts import Batch, Grid, Samples
+from harness.contracts.errors import UserError
+from harness.contracts.seeds import normal_noise
 
-from ._patterns import FIRST_IRRELEVANT, PatternSamples, PatternTask, noise_seed_of
+from ._patterns import FIRST_IRRELEVANT, PatternSamples, PatternTask
 
 
 def textures(channels: int, patch: int, *, subject: str) -> np.ndarray:
@@ -52,29 +54,42 @@ def cut_patches(images: np.ndarray, patch: int) -> np.ndarray:
     return np.ascontiguousarray(rearrange(blocks, "1 1 height width b c y x -> b (height width) (c y x)"))
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class ImageSamples(PatternSamples):
-    """Images of noisy textures. grid: (height, width) in patches; channels; patch: pixels a side."""
+def joined_patches(tokens: np.ndarray, height: int, patch: int) -> np.ndarray:
+    """The inverse of `cut_patches`, a view."""
+    layout = "b (height width) (c y x) -> b c (height y) (width x)"
+    return rearrange(tokens, layout, height=height, y=patch, x=patch)
 
-    grid: Grid
-    channels: int
+
+def with_noise(images: np.ndarray, noise: float, seed: int, indices: np.ndarray) -> np.ndarray:
+    """Images [batch, channels, y, x] and Gaussian noise of this standard deviation in every value."""
+    if noise:
+        images = images + np.float32(noise) * normal_noise(seed, indices, images.shape[1:])
+    return np.ascontiguousarray(images)
+
+
+class CutSamples(Samples):
+    """Images cut into patches. patch: pixels a side."""
+
     patch: int
 
+    @abstractmethod
     def images(self, indices: np.ndarray) -> np.ndarray:
         """The images at `indices`: float32 [batch, channels, height * patch, width * patch], pixel noise included."""
-        images = rearrange(
-            self.vectors[self.patterns[indices]],
-            "b (height width) (c y x) -> b c (height y) (width x)",
-            height=self.grid[0],
-            c=self.channels,
-            y=self.patch,
-        )
-        if self.noise:
-            return images + np.float32(self.noise) * normal_noise(self.noise_seed, indices, images.shape[1:])
-        return np.ascontiguousarray(images)
 
     def batch(self, indices: np.ndarray) -> Batch:
         return Batch(tokens=cut_patches(self.images(indices), self.patch), target=self.target[indices])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ImageSamples(CutSamples, PatternSamples):
+    """Images of noisy textures. grid: (height, width) in patches."""
+
+    grid: Grid
+    patch: int
+
+    def images(self, indices: np.ndarray) -> np.ndarray:
+        images = joined_patches(self.vectors[self.patterns[indices]], self.grid[0], self.patch)
+        return with_noise(images, self.noise, self.noise_seed, indices)
 
     def batch_once(self, start: int, stop: int) -> Batch:
         return self.batch(np.arange(start, stop))
@@ -88,18 +103,5 @@ class ImageTask(PatternTask):
         self.features = channels * patch * patch
         self.vectors = textures(channels, patch, subject=subject)
         self.noise = noise
-        self.channels = channels
-        self.patch = patch
-
-    def sample(self, split: Split, count: int, seed: int) -> ImageSamples:
-        target, patterns = self._draw(split, count, seed)
-        return ImageSamples(
-            target=target,
-            patterns=patterns,
-            vectors=self.vectors,
-            noise=self.noise,
-            noise_seed=noise_seed_of(split, seed),
-            grid=self.grid,
-            channels=self.channels,
-            patch=self.patch,
-        )
+        self.channels, self.patch = channels, patch
+        self.samples = functools.partial(ImageSamples, grid=self.grid, patch=patch)

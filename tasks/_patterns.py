@@ -8,21 +8,48 @@ from __future__ import annotations
 
 import functools
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import numpy as np
 
 from harness.contracts import Batch, Samples, Split, Task
-from harness.errors import UserError
-from harness.seeds import generator, normal_noise, normal_stretch, seed_of
+from harness.contracts.errors import UserError
+from harness.contracts.seeds import normal_noise, normal_stretch, seed_of
 
-from ._noise import NoiseKind, token_noise
+from ._chunks import CHUNK, in_chunks
 
 PLUS, MINUS = 0, 1
 FIRST_IRRELEVANT = 2
-CHUNK = 1024
-"""Layouts are drawn this many at a time, each chunk from a generator of its own: memory stays small, and a larger data
-set begins with the smaller one of the same seed."""
+
+NoiseKind: TypeAlias = Literal["normal", "student", "correlated"]
+
+STUDENT_DEGREES = 3
+"""The fewest degrees of freedom, in whole numbers, at which Student's t has a variance: 3, and an infinite kurtosis."""
+
+CORRELATION = 0.9
+"""Between the noise of a token and that of the token before it, in the same feature."""
+
+
+def token_noise(kind: NoiseKind, normal: Callable[[tuple[int, ...]], np.ndarray], shape: tuple[int, int]) -> np.ndarray:
+    """Noise float32 [batch, cells, features] for shape (cells, features), from independent normal draws.
+
+    normal: draws standard normals float32 [batch, *shape].
+
+    normal: independent N(0, 1). student: independent Student t of 3 degrees of freedom over sqrt(3).
+    correlated: normal, first-order autoregressive along the sequence with correlation .9.
+    """
+    if kind == "student":
+        drawn = normal((*shape, 1 + STUDENT_DEGREES))
+        # t = Z / sqrt(chi^2 / degrees), of variance degrees / (degrees - 2)
+        return drawn[..., 0] / np.sqrt(np.square(drawn[..., 1:]).sum(-1) / (STUDENT_DEGREES - 2))
+    noise = normal(shape)
+    if kind == "correlated":
+        fresh = np.float32(np.sqrt(1 - CORRELATION**2))
+        for cell in range(1, shape[0]):
+            noise[:, cell] = np.float32(CORRELATION) * noise[:, cell - 1] + fresh * noise[:, cell]
+    return noise
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -59,10 +86,10 @@ class PatternSamples(Samples):
 
 
 class PatternTask(Task):
-    """A two-class task that is known by its layouts.
+    """A two-class task that is known by its layouts; vectors, noise and noise_kind are those of PatternSamples.
 
-    vectors: float32 [patterns, features], what a pattern looks like. noise: standard deviation in each feature.
-    noise_kind: its distribution.
+    replacement: irrelevant patterns may repeat within a sequence. samples: makes samples of the fields of
+    PatternSamples.
     """
 
     classes = 2
@@ -70,14 +97,20 @@ class PatternTask(Task):
     vectors: np.ndarray
     noise: float
     noise_kind: NoiseKind = "normal"
+    replacement: bool = True
+    samples: Callable[..., PatternSamples] = PatternSamples
 
     @abstractmethod
     def layout(self, target: np.ndarray, draw: np.random.Generator) -> np.ndarray:
         """Draw the pattern in every cell: target [samples] -> unsigned integers [samples, cells]."""
 
     def sample(self, split: Split, count: int, seed: int) -> PatternSamples:
-        target, patterns = self._draw(split, count, seed)
-        return PatternSamples(
+        def chunk(draw: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+            labels = balanced_labels(CHUNK, draw)
+            return labels, self.layout(labels, draw)
+
+        target, patterns = in_chunks(chunk, count, part="layout", split=split, seed=seed)
+        return self.samples(
             target=target,
             patterns=patterns,
             vectors=self.vectors,
@@ -86,26 +119,33 @@ class PatternTask(Task):
             noise_kind=self.noise_kind,
         )
 
-    def _draw(self, split: Split, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        target = np.empty(count, dtype=np.int64)
-        patterns = np.empty((count, self.cells), dtype=pattern_type(len(self.vectors)))
-        for chunk, start in enumerate(range(0, count, CHUNK)):
-            draw = generator(seed_of(part="layout", split=split, seed=seed, chunk=chunk))
-            labels = balanced_labels(CHUNK, draw)
-            stop = min(start + CHUNK, count)
-            # The whole chunk is drawn even where less is needed: sample i must not depend on count.
-            patterns[start:stop] = self.layout(labels, draw)[: stop - start]
-            target[start:stop] = labels[: stop - start]
-        return target, patterns
+
+class LineTask(PatternTask):
+    """A pattern task on a 1 x length grid whose patterns are the standard basis.
+
+    Args:
+        needed: irrelevant tokens of a sequence.
+
+    Raises:
+        UserError: drawn without replacement, they are more than there are irrelevant patterns.
+    """
+
+    def __init__(
+        self, subject: str, length: int, needed: int, dim: int, noise: float, noise_kind: NoiseKind, replacement: bool
+    ):
+        if not replacement and needed > dim - FIRST_IRRELEVANT:
+            raise UserError(
+                f"{subject}: replacement=false needs as many irrelevant patterns (dim - 2) as irrelevant tokens"
+                f" ({needed}), got dim={dim}; take dim={needed + FIRST_IRRELEVANT} or more, or replacement=true"
+            )
+        self.grid = (1, length)
+        self.features = dim
+        self.vectors = np.eye(dim, dtype=np.float32)
+        self.noise, self.noise_kind, self.replacement = noise, noise_kind, replacement
 
 
 def noise_seed_of(split: Split, seed: int) -> int:
     return seed_of(part="noise", split=split, seed=seed)
-
-
-def pattern_type(patterns: int) -> type[np.unsignedinteger]:
-    """The smallest unsigned integer type that can name so many patterns."""
-    return np.uint8 if patterns <= 256 else np.uint16
 
 
 def balanced_labels(count: int, draw: np.random.Generator) -> np.ndarray:
@@ -126,21 +166,8 @@ def irrelevant_patterns(
 
     Without replacement no pattern occurs twice in a row; there must be enough of them.
     """
-    kind = pattern_type(patterns)
+    kind = np.uint8 if patterns <= 256 else np.uint16
     if replacement:
         return draw.integers(FIRST_IRRELEVANT, patterns, size=shape, dtype=kind)
     supply = np.tile(np.arange(FIRST_IRRELEVANT, patterns, dtype=kind), (shape[0], 1))
     return draw.permuted(supply, axis=1)[:, : shape[1]]
-
-
-def check_supply(subject: str, *, needed: int, dim: int, replacement: bool) -> None:
-    """Irrelevant patterns drawn without replacement must not run out.
-
-    Raises:
-        UserError: more irrelevant tokens than irrelevant patterns.
-    """
-    if not replacement and needed > dim - FIRST_IRRELEVANT:
-        raise UserError(
-            f"{subject}: replacement=false needs as many irrelevant patterns (dim - 2) as irrelevant tokens ({needed}),"
-            f" got dim={dim}; take dim={needed + FIRST_IRRELEVANT} or more, or replacement=true"
-        )

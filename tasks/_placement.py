@@ -13,7 +13,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from harness.errors import UserError
+from harness.contracts.errors import UserError
 
 TOLERANCE = 1e-13
 """Largest error in the probability of a start that a solved placement may have."""
@@ -41,15 +41,10 @@ class PairPlacement:
         starts = np.empty((count, 2), dtype=np.int64)
         missing = np.arange(count)
         while len(missing):
-            trial = np.stack(
-                [
-                    draw.choice(len(self.near_weights), size=len(missing), p=self.near_weights),
-                    draw.choice(len(self.far_weights), size=len(missing), p=self.far_weights),
-                ],
-                axis=1,
-            )
-            starts[missing] = trial
-            missing = missing[self._meet(trial[:, 0], trial[:, 1])]
+            both = (self.near_weights, self.far_weights)
+            trial = [draw.choice(len(weights), size=len(missing), p=weights) for weights in both]
+            starts[missing] = np.stack(trial, axis=1)
+            missing = missing[self._meet(*trial)]
         near, far = starts[:, :1], starts[:, 1:]
         return np.concatenate([near, near + self.near], axis=1), np.concatenate([far, far + self.far], axis=1)
 
@@ -66,14 +61,8 @@ class PairPlacement:
 
 def uniform_placement(length: int, near: int, far: int) -> PairPlacement:
     """The naive draw: uniform over all placements of the two pairs on four distinct cells."""
-    near_starts, far_starts = length - near, length - far
-    return PairPlacement(
-        length=length,
-        near=near,
-        far=far,
-        near_weights=np.full(near_starts, 1 / near_starts),
-        far_weights=np.full(far_starts, 1 / far_starts),
-    )
+    near_weights, far_weights = (np.full(starts, 1 / starts) for starts in (length - near, length - far))
+    return PairPlacement(length=length, near=near, far=far, near_weights=near_weights, far_weights=far_weights)
 
 
 @lru_cache(maxsize=64)

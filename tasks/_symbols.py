@@ -1,4 +1,4 @@
-"""What tasks made of symbols share: layouts drawn in chunks, one look of a symbol for all runs, answers at cells."""
+"""What tasks made of symbols share: layouts drawn in chunks, one look of a symbol for all runs, per-token targets."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.contracts import UNASKED, Batch, Samples, Split, Task
-from harness.seeds import generator, seed_of
+from harness.contracts import Batch, Samples, Split, Task
+from harness.contracts.seeds import generator, seed_of
 
-CHUNK = 1024
-"""Layouts are drawn this many at a time, each chunk from a generator of its own: a larger data set begins with the
-smaller one of the same seed."""
+from ._chunks import CHUNK, in_chunks
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -31,24 +29,21 @@ class SymbolSamples(Samples):
 
 
 class SymbolTask(Task):
-    """A task on sequences of symbols that asks for a class at some cells. vectors: [vocabulary, features]."""
+    """A task on sequences of symbols with per-token targets. vectors: [vocabulary, features]."""
 
-    asks_cells = True
+    per_token_targets = True
     vectors: np.ndarray
 
     @abstractmethod
     def layout(self, count: int, draw: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Draw so many sequences: symbols [count, cells], and the classes asked for, UNASKED elsewhere."""
+        """Draw so many sequences: symbols [count, cells], and their targets, IGNORE_INDEX where there is none."""
 
     def sample(self, split: Split, count: int, seed: int) -> SymbolSamples:
-        symbols = np.empty((count, self.cells), dtype=np.uint16)
-        target = np.full((count, self.cells), UNASKED, dtype=np.int64)
-        for chunk, start in enumerate(range(0, count, CHUNK)):
-            draw = generator(seed_of(part="layout", split=split, seed=seed, chunk=chunk))
-            stop = min(start + CHUNK, count)
-            # The whole chunk is drawn even where less is needed: sample i must not depend on count.
-            drawn, asked = self.layout(CHUNK, draw)
-            symbols[start:stop], target[start:stop] = drawn[: stop - start], asked[: stop - start]
+        def chunk(draw: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+            symbols, target = self.layout(CHUNK, draw)
+            return symbols.astype(np.uint16), target
+
+        symbols, target = in_chunks(chunk, count, part="layout", split=split, seed=seed)
         return SymbolSamples(target=target, symbols=symbols, vectors=self.vectors)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from harness.errors import UserError
+from harness.contracts import Samples
+from harness.contracts.errors import UserError
 
-from ._patterns import MINUS, PLUS, class_patterns
+from ._patterns import MINUS, PLUS, PatternTask, class_patterns, irrelevant_patterns
 
 
 def rounded_share(fraction: float, cells: int) -> int:
@@ -34,19 +35,21 @@ def majority_counts(subject: str, *, relevant: float, confusing: float, cells: i
     return more, fewer
 
 
-def majority_layout(
-    target: np.ndarray, draw: np.random.Generator, *, counts: tuple[int, int], irrelevant: np.ndarray
-) -> np.ndarray:
-    """Lay out counts[0] tokens of the label's pattern, counts[1] of the other one, the rest irrelevant, shuffled.
+class Voting(PatternTask):
+    """counts: how many cells hold the relevant and the confusing pattern; the rest are irrelevant, in random order."""
 
-    irrelevant: [samples, cells - sum(counts)].
-    """
-    relevant, confusing = class_patterns(target)
-    tokens = [np.repeat(relevant[:, None], counts[0], axis=1), np.repeat(confusing[:, None], counts[1], axis=1)]
-    ordered = np.concatenate([*(part.astype(irrelevant.dtype) for part in tokens), irrelevant], axis=1)
-    return draw.permuted(ordered, axis=1)
+    counts: tuple[int, int]
 
+    def layout(self, target: np.ndarray, draw: np.random.Generator) -> np.ndarray:
+        shape = (len(target), self.cells - sum(self.counts))
+        irrelevant = irrelevant_patterns(shape, len(self.vectors), draw, replacement=self.replacement)
+        tokens = [
+            np.repeat(pattern[:, None], count, axis=1).astype(irrelevant.dtype)
+            for pattern, count in zip(class_patterns(target), self.counts, strict=True)
+        ]
+        return draw.permuted(np.concatenate([*tokens, irrelevant], axis=1), axis=1)
 
-def majority_guess(patterns: np.ndarray) -> np.ndarray:
-    """1 where o_+ is the more frequent of the two class patterns, else 0: int64 [samples]."""
-    return ((patterns == PLUS).sum(axis=1) > (patterns == MINUS).sum(axis=1)).astype(np.int64)
+    def oracle(self, samples: Samples) -> np.ndarray:
+        assert samples.patterns is not None
+        plus, minus = ((samples.patterns == pattern).sum(axis=1) for pattern in (PLUS, MINUS))
+        return (plus > minus).astype(np.int64)

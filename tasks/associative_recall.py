@@ -6,30 +6,23 @@ from typing import Annotated
 
 import numpy as np
 
-from harness.contracts import UNASKED, Samples
-from harness.errors import UserError
+from harness.contracts import IGNORE_INDEX, Samples
+from harness.contracts.errors import UserError
 from harness.registry import Range, tasks
 
 from ._symbols import SymbolSamples, SymbolTask, some_of_each, symbol_vectors
 
 
 @tasks.register("associative-recall", version=1)
-def associative_recall(
-    *,
-    length: Annotated[int, Range(4, 65536)] = 64,
-    pairs: Annotated[int, Range(1, 16384)] = 8,
-    vocabulary: Annotated[int, Range(2, 65536)] = 256,
-    alpha: Annotated[float, Range(0, 10)] = 0.1,
-    dim: Annotated[int, Range(2, 4096)] = 64,
-) -> AssociativeRecall:
+class AssociativeRecall(SymbolTask):
     """Associative recall (MQAR): give the value of every key that comes again.
 
     A sequence opens with `pairs` keys, each followed by its value; keys differ from each other, and so do values. Then
     every key comes once more, at an even distance 2 (g - 1) behind the pairs, with g drawn with probability
-    proportional to g^(alpha - 1) and no place taken twice: near places are the likelier ones. There its value is asked
-    for. Random symbols, keys and values among them, fill the rest, and nothing is asked there.
+    proportional to g^(alpha - 1) and no place taken twice: near places are the likelier ones. There its value is the
+    target. Random symbols, keys and values among them, fill the rest, which has no target.
 
-    length=8, pairs=2, vocabulary=8 (keys 0 to 3, values 4 to 7, whose classes are 0 to 3); . is not asked:
+    length=8, pairs=2, vocabulary=8 (keys 0 to 3, values 4 to 7, whose classes are 0 to 3); . has no target:
         symbols   2 5 1 7 1 6 2 0
         target    . . . . 3 . 1 .
 
@@ -51,13 +44,16 @@ def associative_recall(
     no symbol is set aside for blanks, vectors are fixed, alpha is .1 (their code's default is .01), and sizes are
     smaller (theirs: 8192 symbols).
     """
-    return AssociativeRecall(length=length, pairs=pairs, vocabulary=vocabulary, alpha=alpha, dim=dim)
 
-
-class AssociativeRecall(SymbolTask):
-    """See `associative_recall`."""
-
-    def __init__(self, *, length: int, pairs: int, vocabulary: int, alpha: float, dim: int):
+    def __init__(
+        self,
+        *,
+        length: Annotated[int, Range(4, 65536)] = 64,
+        pairs: Annotated[int, Range(1, 16384)] = 8,
+        vocabulary: Annotated[int, Range(2, 65536)] = 256,
+        alpha: Annotated[float, Range(0, 10)] = 0.1,
+        dim: Annotated[int, Range(2, 4096)] = 64,
+    ):
         subject = "task associative-recall"
         if vocabulary % 2:
             raise UserError(
@@ -91,7 +87,7 @@ class AssociativeRecall(SymbolTask):
         symbols = draw.integers(0, 2 * self.classes, size=(count, self.cells))
         symbols[:, 0:context:2], symbols[:, 1:context:2] = keys, self.classes + values
         np.put_along_axis(symbols, places, keys, axis=1)
-        target = np.full((count, self.cells), UNASKED)
+        target = np.full((count, self.cells), IGNORE_INDEX)
         np.put_along_axis(target, places, values, axis=1)
         return symbols, target
 

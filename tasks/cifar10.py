@@ -14,9 +14,8 @@ from einops import rearrange
 from harness.registry import Range, tasks
 
 from ._files import Stamp, existing, given_folder, reading, stamp
-from ._finite import FiniteTask
+from ._finite import FiniteTask, published_task
 from ._image_sets import ArrayImages
-from ._published import published_task
 
 SUBJECT = "task cifar10"
 FETCH = (

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import numpy as np
 
-from harness.errors import Unsupported
+from harness.contracts.errors import Unsupported
 from harness.registry import Range, tasks
 
-from ._folds import CrossValidatedTask
+from ._finite import CrossValidatedTask
 from ._image_sets import ArrayImages
 
 
@@ -26,8 +26,8 @@ def digits(*, patch: Annotated[int, Range(1, 8)] = 1) -> CrossValidatedTask:
     A patch that does not divide 8 leaves the outermost rows and columns out. The images are cross-validated: the run
     with seed s tests on fold s % 5 of a stratified partition into five that depends on s // 5; an eighth of the other
     images validates, the rest is trained on, again and again. Scores of different seeds therefore depend on each other,
-    which `resampled`, about 2 / 7, says. With --tune the learning rate is chosen on partitions of their own, but of the
-    same images.
+    which `test_train_ratio`, about 2 / 7, says. With --tune the learning rate is chosen on partitions of their own,
+    but of the same images.
 
     Tokens are float32 [batch, cells, patch * patch]; samples also offer `images(indices)`, float32
     [batch, 1, height * patch, width * patch].

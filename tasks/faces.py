@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.registry import Range, tasks
 
-from ._folds import CrossValidatedTask
+from ._finite import CrossValidatedTask
 from ._image_sets import ArrayImages
 
 
@@ -25,8 +25,8 @@ def faces(*, patch: Annotated[int, Range(1, 25)] = 3) -> CrossValidatedTask:
 
     So few images are cross-validated: the run with seed s tests on fold s % 5 of a stratified partition into five that
     depends on s // 5. 40 images are tested on, 20 of the others validate, 140 are trained on, again and again. Scores
-    of different seeds therefore depend on each other, which `resampled` = 40 / 140 says. With --tune the learning rate
-    is chosen on partitions of their own, but on the same 200 images.
+    of different seeds therefore depend on each other, which `test_train_ratio` = 40 / 140 says. With --tune the
+    learning rate is chosen on partitions of their own, but on the same 200 images.
 
     Tokens are float32 [batch, cells, patch * patch]; samples also offer `images(indices)`, float32
     [batch, 1, height * patch, width * patch].

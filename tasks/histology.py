@@ -6,21 +6,14 @@ from typing import Annotated
 
 import numpy as np
 
-from harness.errors import UserError
+from harness.contracts.errors import UserError
 from harness.registry import Range, tasks
 
 from ._crops import BANDS, CropTask, photographs
 
 
 @tasks.register("histology", version=1)
-def histology(
-    *,
-    height: Annotated[int, Range(1, 128)] = 8,
-    width: Annotated[int, Range(1, 128)] = 8,
-    patch: Annotated[int, Range(1, 64)] = 4,
-    disorder: Annotated[float, Range(0, 1)] = 1.0,
-    noise: Annotated[float, Range(0, 100)] = 0.1,
-) -> Histology:
+class Histology(CropTask):
     """Tissue under a microscope: tell whether it is as it was or some of its patches have changed places.
 
     A sample is a random crop of a photograph of 512 x 512 pixels in colour. With target 1 it is left as it is. With
@@ -56,13 +49,16 @@ def histology(
     Source: the task is ours; immunohistochemistry of scikit-image, bundled with it (colonic glands; Center for
     Microscopy and Molecular Imaging, no known copyright restrictions).
     """
-    return Histology(height=height, width=width, patch=patch, disorder=disorder, noise=noise)
 
-
-class Histology(CropTask):
-    """See `histology`."""
-
-    def __init__(self, *, height: int, width: int, patch: int, disorder: float, noise: float):
+    def __init__(
+        self,
+        *,
+        height: Annotated[int, Range(1, 128)] = 8,
+        width: Annotated[int, Range(1, 128)] = 8,
+        patch: Annotated[int, Range(1, 64)] = 4,
+        disorder: Annotated[float, Range(0, 1)] = 1.0,
+        noise: Annotated[float, Range(0, 100)] = 0.1,
+    ):
         subject = "task histology"
         pictures = photographs("immunohistochemistry")
         first, last = BANDS["train"]
@@ -70,13 +66,13 @@ class Histology(CropTask):
         center, spread = (of(seen, axis=(0, 2, 3), keepdims=True).astype(np.float32) for of in (np.mean, np.std))
         super().__init__(
             (pictures - center) / spread,
+            subject,
             classes=2,
             height=height,
             width=width,
             patch=patch,
             noise=noise,
             leveled=False,
-            subject=subject,
         )
         self.moved = round(disorder * self.cells)
         if self.moved < 2:

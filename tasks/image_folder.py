@@ -9,7 +9,7 @@ from typing import Annotated
 import numpy as np
 
 from harness.contracts import Split
-from harness.errors import UserError
+from harness.contracts.errors import UserError
 from harness.registry import Range, tasks
 
 from ._files import given_folder, order_by_name

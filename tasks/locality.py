@@ -7,26 +7,15 @@ from typing import Annotated, Literal
 import numpy as np
 
 from harness.contracts import Samples
-from harness.errors import UserError
+from harness.contracts.errors import UserError
 from harness.registry import Range, tasks
 
-from ._noise import NoiseKind
-from ._patterns import PLUS, PatternTask, check_supply, class_patterns, irrelevant_patterns
+from ._patterns import PLUS, LineTask, NoiseKind, class_patterns, irrelevant_patterns
 from ._placement import matched_placement, uniform_placement
 
 
 @tasks.register("locality", version=1)
-def locality(
-    *,
-    length: Annotated[int, Range(5, 4096)] = 30,
-    near: Annotated[int, Range(1, 4095)] = 2,
-    far: Annotated[int, Range(2, 4095)] = 20,
-    noise: Annotated[float, Range(0, 100)] = 0.01,
-    noise_kind: Literal["normal", "student", "correlated"] = "normal",
-    dim: Annotated[int, Range(3, 4096)] = 32,
-    placement: Literal["matched", "paper"] = "matched",
-    replacement: bool = True,
-) -> Locality:
+class Locality(LineTask):
     """Locality: tell which of two class patterns stands close together.
 
     A token is one of `dim` orthonormal patterns (the standard basis) plus noise. Every sequence holds exactly two o_+
@@ -63,32 +52,18 @@ def locality(
 
     Source: arXiv 2602.12499, data model. dim=32 is the paper's; the other defaults are ours.
     """
-    return Locality(
-        length=length,
-        near=near,
-        far=far,
-        noise=noise,
-        noise_kind=noise_kind,
-        dim=dim,
-        placement=placement,
-        replacement=replacement,
-    )
-
-
-class Locality(PatternTask):
-    """See `locality`."""
 
     def __init__(
         self,
         *,
-        length: int,
-        near: int,
-        far: int,
-        noise: float,
-        noise_kind: NoiseKind,
-        dim: int,
-        placement: str,
-        replacement: bool,
+        length: Annotated[int, Range(5, 4096)] = 30,
+        near: Annotated[int, Range(1, 4095)] = 2,
+        far: Annotated[int, Range(2, 4095)] = 20,
+        noise: Annotated[float, Range(0, 100)] = 0.01,
+        noise_kind: NoiseKind = "normal",
+        dim: Annotated[int, Range(3, 4096)] = 32,
+        placement: Literal["matched", "paper"] = "matched",
+        replacement: bool = True,
     ):
         if near >= far:
             raise UserError(
@@ -99,16 +74,10 @@ class Locality(PatternTask):
                 f"task locality: far must be less than length, got far={far}, length={length}; lower far or take"
                 f" length={far + 1} or more"
             )
-        check_supply("task locality", needed=length - 4, dim=dim, replacement=replacement)
+        super().__init__("task locality", length, length - 4, dim, noise, noise_kind, replacement)
         place = matched_placement if placement == "matched" else uniform_placement
         self.placement = place(length, near, far)
         self.tests_locality = placement == "matched"
-        self.grid = (1, length)
-        self.features = dim
-        self.vectors = np.eye(dim, dtype=np.float32)
-        self.noise = noise
-        self.noise_kind = noise_kind
-        self.replacement = replacement
 
     def layout(self, target: np.ndarray, draw: np.random.Generator) -> np.ndarray:
         near, far = self.placement.draw(len(target), draw)

@@ -15,16 +15,7 @@ from ._patterns import MINUS, PLUS, class_patterns, irrelevant_patterns
 
 
 @tasks.register("locality2d", version=1)
-def locality2d(
-    *,
-    height: Annotated[int, Range(2, 128)] = 8,
-    width: Annotated[int, Range(2, 128)] = 8,
-    neighbourhood: Annotated[int, Range(0, 8)] = 0,
-    count: Annotated[int, Range(0, 16)] = 0,
-    noise: Annotated[float, Range(0, 100)] = 0.3,
-    patch: Annotated[int, Range(1, 32)] = 4,
-    channels: Annotated[int, Range(1, 16)] = 1,
-) -> Locality2d:
+class Locality2d(ImageTask):
     """Locality in an image: tell which of two class textures is concentrated, which dispersed.
 
     The patches of a height x width grid hold textures. Every image holds exactly `count` patches of class texture 0 and
@@ -62,27 +53,22 @@ def locality2d(
 
     Source: ours, after the locality-structured task of arXiv 2602.12499.
     """
-    neighbourhood = neighbourhood or (3 if min(height, width) >= 6 else 2)
-    count = count or max(1, min(4, neighbourhood**2 - 1))
-    return Locality2d(
-        height=height,
-        width=width,
-        neighbourhood=neighbourhood,
-        count=count,
-        noise=noise,
-        patch=patch,
-        channels=channels,
-    )
-
-
-class Locality2d(ImageTask):
-    """See `locality2d`; here neighbourhood and count are at least 1."""
 
     tests_locality = True
 
     def __init__(
-        self, *, height: int, width: int, neighbourhood: int, count: int, noise: float, patch: int, channels: int
+        self,
+        *,
+        height: Annotated[int, Range(2, 128)] = 8,
+        width: Annotated[int, Range(2, 128)] = 8,
+        neighbourhood: Annotated[int, Range(0, 8)] = 0,
+        count: Annotated[int, Range(0, 16)] = 0,
+        noise: Annotated[float, Range(0, 100)] = 0.3,
+        patch: Annotated[int, Range(1, 32)] = 4,
+        channels: Annotated[int, Range(1, 16)] = 1,
     ):
+        neighbourhood = neighbourhood or (3 if min(height, width) >= 6 else 2)
+        count = count or max(1, min(4, neighbourhood**2 - 1))
         super().__init__(
             subject="task locality2d", height=height, width=width, patch=patch, channels=channels, noise=noise
         )

@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-import numpy as np
-
-from harness.contracts import Samples
 from harness.registry import Range, tasks
 
-from ._noise import NoiseKind
-from ._patterns import PatternTask, check_supply, irrelevant_patterns
-from ._voting import majority_counts, majority_guess, majority_layout
+from ._patterns import LineTask, NoiseKind
+from ._voting import Voting, majority_counts
 
 
 @tasks.register("majority", version=1)
-def majority(
-    *,
-    length: Annotated[int, Range(1, 4096)] = 30,
-    relevant: Annotated[float, Range(0, 1)] = 0.4,
-    confusing: Annotated[float, Range(0, 1)] = 0.1,
-    noise: Annotated[float, Range(0, 100)] = 0.01,
-    noise_kind: Literal["normal", "student", "correlated"] = "normal",
-    dim: Annotated[int, Range(3, 4096)] = 32,
-    replacement: bool = True,
-) -> Majority:
+class Majority(Voting, LineTask):
     """Majority: tell which of two class patterns occurs more often.
 
     A token is one of `dim` orthonormal patterns (the standard basis) plus noise. With label z = +1, relevant * length
@@ -52,47 +39,19 @@ def majority(
 
     Source: arXiv 2602.12499, data model. dim=32 is the paper's; the other defaults are ours.
     """
-    return Majority(
-        length=length,
-        relevant=relevant,
-        confusing=confusing,
-        noise=noise,
-        noise_kind=noise_kind,
-        dim=dim,
-        replacement=replacement,
-    )
-
-
-class Majority(PatternTask):
-    """See `majority`."""
 
     def __init__(
         self,
         *,
-        length: int,
-        relevant: float,
-        confusing: float,
-        noise: float,
-        noise_kind: NoiseKind,
-        dim: int,
-        replacement: bool,
+        length: Annotated[int, Range(1, 4096)] = 30,
+        relevant: Annotated[float, Range(0, 1)] = 0.4,
+        confusing: Annotated[float, Range(0, 1)] = 0.1,
+        noise: Annotated[float, Range(0, 100)] = 0.01,
+        noise_kind: NoiseKind = "normal",
+        dim: Annotated[int, Range(3, 4096)] = 32,
+        replacement: bool = True,
     ):
         self.counts = majority_counts(
             "task majority", relevant=relevant, confusing=confusing, cells=length, within=f"length={length}"
         )
-        check_supply("task majority", needed=length - sum(self.counts), dim=dim, replacement=replacement)
-        self.grid = (1, length)
-        self.features = dim
-        self.vectors = np.eye(dim, dtype=np.float32)
-        self.noise = noise
-        self.noise_kind = noise_kind
-        self.replacement = replacement
-
-    def layout(self, target: np.ndarray, draw: np.random.Generator) -> np.ndarray:
-        shape = (len(target), self.cells - sum(self.counts))
-        irrelevant = irrelevant_patterns(shape, len(self.vectors), draw, replacement=self.replacement)
-        return majority_layout(target, draw, counts=self.counts, irrelevant=irrelevant)
-
-    def oracle(self, samples: Samples) -> np.ndarray:
-        assert samples.patterns is not None
-        return majority_guess(samples.patterns)
+        super().__init__("task majority", length, length - sum(self.counts), dim, noise, noise_kind, replacement)

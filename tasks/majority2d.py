@@ -4,27 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import numpy as np
-
-from harness.contracts import Samples
 from harness.registry import Range, tasks
 
 from ._images import ImageTask
-from ._patterns import irrelevant_patterns
-from ._voting import majority_counts, majority_guess, majority_layout
+from ._voting import Voting, majority_counts
 
 
 @tasks.register("majority2d", version=1)
-def majority2d(
-    *,
-    height: Annotated[int, Range(1, 128)] = 8,
-    width: Annotated[int, Range(1, 128)] = 8,
-    relevant: Annotated[float, Range(0, 1)] = 0.25,
-    confusing: Annotated[float, Range(0, 1)] = 0.125,
-    noise: Annotated[float, Range(0, 100)] = 0.3,
-    patch: Annotated[int, Range(1, 32)] = 4,
-    channels: Annotated[int, Range(1, 16)] = 1,
-) -> Majority2d:
+class Majority2d(Voting, ImageTask):
     """Majority in an image: tell which of two textures occurs more often, a control that no scan should matter to.
 
     The patches of a height x width grid hold textures; with target 1, relevant * cells of them hold class texture 0 and
@@ -51,34 +38,20 @@ def majority2d(
 
     Source: ours, after the majority task of arXiv 2602.12499.
     """
-    return Majority2d(
-        height=height,
-        width=width,
-        relevant=relevant,
-        confusing=confusing,
-        noise=noise,
-        patch=patch,
-        channels=channels,
-    )
-
-
-class Majority2d(ImageTask):
-    """See `majority2d`."""
 
     def __init__(
-        self, *, height: int, width: int, relevant: float, confusing: float, noise: float, patch: int, channels: int
+        self,
+        *,
+        height: Annotated[int, Range(1, 128)] = 8,
+        width: Annotated[int, Range(1, 128)] = 8,
+        relevant: Annotated[float, Range(0, 1)] = 0.25,
+        confusing: Annotated[float, Range(0, 1)] = 0.125,
+        noise: Annotated[float, Range(0, 100)] = 0.3,
+        patch: Annotated[int, Range(1, 32)] = 4,
+        channels: Annotated[int, Range(1, 16)] = 1,
     ):
         subject = "task majority2d"
         super().__init__(subject=subject, height=height, width=width, patch=patch, channels=channels, noise=noise)
         self.counts = majority_counts(
             subject, relevant=relevant, confusing=confusing, cells=self.cells, within=f"height={height}, width={width}"
         )
-
-    def layout(self, target: np.ndarray, draw: np.random.Generator) -> np.ndarray:
-        shape = (len(target), self.cells - sum(self.counts))
-        irrelevant = irrelevant_patterns(shape, len(self.vectors), draw)
-        return majority_layout(target, draw, counts=self.counts, irrelevant=irrelevant)
-
-    def oracle(self, samples: Samples) -> np.ndarray:
-        assert samples.patterns is not None
-        return majority_guess(samples.patterns)

@@ -9,13 +9,12 @@ from typing import Annotated
 import numpy as np
 from einops import rearrange
 
-from harness.errors import UserError
+from harness.contracts.errors import UserError
 from harness.registry import Range, tasks
 
 from ._files import Stamp, existing, given_folder, reading, stamp
-from ._finite import FiniteTask
+from ._finite import FiniteTask, published_task
 from ._image_sets import ArrayImages
-from ._published import published_task
 
 SUBJECT = "task medmnist"
 SPLITS = ("train", "val", "test")

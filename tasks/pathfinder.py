@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import numpy as np
 
 from harness.contracts import Split
-from harness.errors import UserError
+from harness.contracts.errors import UserError
 from harness.registry import Range, tasks
 
 from ._files import existing, given_folder, order_by_name, reading

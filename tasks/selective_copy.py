@@ -6,8 +6,8 @@ from typing import Annotated
 
 import numpy as np
 
-from harness.contracts import UNASKED, Samples
-from harness.errors import UserError
+from harness.contracts import IGNORE_INDEX, Samples
+from harness.contracts.errors import UserError
 from harness.registry import Range, tasks
 
 from ._symbols import SymbolSamples, SymbolTask, some_of_each, symbol_vectors
@@ -17,20 +17,14 @@ FIRST_DATA = 1
 
 
 @tasks.register("selective-copy", version=1)
-def selective_copy(
-    *,
-    length: Annotated[int, Range(2, 65536)] = 64,
-    tokens: Annotated[int, Range(1, 16384)] = 8,
-    vocabulary: Annotated[int, Range(4, 65536)] = 16,
-    dim: Annotated[int, Range(2, 4096)] = 16,
-) -> SelectiveCopy:
+class SelectiveCopy(SymbolTask):
     """Selective copying: name the tokens that stood among noise, in their order.
 
     `tokens` data symbols, drawn with replacement, stand at random places among noise, one and the same symbol; then
     come as many answer cells, all with the same marker, and the i-th asks for the i-th data symbol. Distances between
     data symbols vary, so a filter that looks at fixed distances cannot answer.
 
-    length=9, tokens=3, vocabulary=6 (0 noise, 5 marker, data 1 to 4, whose classes are 0 to 3); . is not asked:
+    length=9, tokens=3, vocabulary=6 (0 noise, 5 marker, data 1 to 4, whose classes are 0 to 3); . has no target:
         symbols   0 3 0 1 1 0 5 5 5
         target    . . . . . . 2 0 0
 
@@ -50,13 +44,15 @@ def selective_copy(
     vocabulary=16 as there. Ours: classes are the data symbols only, vectors are fixed, and sizes are smaller (theirs:
     16 data symbols in sequences of 4096).
     """
-    return SelectiveCopy(length=length, tokens=tokens, vocabulary=vocabulary, dim=dim)
 
-
-class SelectiveCopy(SymbolTask):
-    """See `selective_copy`."""
-
-    def __init__(self, *, length: int, tokens: int, vocabulary: int, dim: int):
+    def __init__(
+        self,
+        *,
+        length: Annotated[int, Range(2, 65536)] = 64,
+        tokens: Annotated[int, Range(1, 16384)] = 8,
+        vocabulary: Annotated[int, Range(4, 65536)] = 16,
+        dim: Annotated[int, Range(2, 4096)] = 16,
+    ):
         if 2 * tokens > length:
             raise UserError(
                 f"task selective-copy: tokens={tokens} and as many answers must fit, got length={length}; take"
@@ -77,7 +73,7 @@ class SelectiveCopy(SymbolTask):
         symbols = np.full((count, self.cells), NOISE)
         np.put_along_axis(symbols, places, FIRST_DATA + data, axis=1)
         symbols[:, before:] = self.marker
-        target = np.full((count, self.cells), UNASKED)
+        target = np.full((count, self.cells), IGNORE_INDEX)
         target[:, before:] = data
         return symbols, target
 

@@ -3,35 +3,28 @@
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 
 from harness.contracts import Batch, Samples, Split, Task
-from harness.errors import UserError
+from harness.contracts.errors import UserError
+from harness.contracts.seeds import generator, seed_of
 from harness.registry import Range, tasks
-from harness.seeds import generator, seed_of
 
-from ._patterns import CHUNK, FIRST_IRRELEVANT, MINUS, PLUS, balanced_labels, class_patterns, irrelevant_patterns
+from ._chunks import CHUNK
+from ._patterns import FIRST_IRRELEVANT, MINUS, PLUS, balanced_labels, class_patterns, irrelevant_patterns
 from .slides.padding import padded_batch
 from .slides.tissue import largest_grid, lesions, tissue
+from .slides.writing import Format, Made, make_slides
 
 ROOM = 8
 """A slide must have so many times the tiles of either set, or draws in which no two tiles meet become rare."""
 
 
 @tasks.register("synthetic-slides", version=1)
-def synthetic_slides(
-    *,
-    tiles: Annotated[int, Range(16, 100_000)] = 1000,
-    spread: Annotated[float, Range(1, 1000)] = 2.0,
-    dim: Annotated[int, Range(3, 4096)] = 32,
-    kinds: Annotated[int, Range(3, 255)] = 8,
-    clusters: Annotated[int, Range(1, 1000)] = 3,
-    size: Annotated[int, Range(2, 100)] = 8,
-    window: Annotated[int, Range(2, 16)] = 4,
-    noise: Annotated[float, Range(0, 100)] = 0.3,
-) -> Task:
+class SyntheticSlides(Task):
     """Locality on a slide: tell which of two kinds of tiles stands in clusters, which is dispersed.
 
     A slide is a set of tiles on a grid: tissue of an irregular shape, with holes. Among them are clusters * size tiles
@@ -47,7 +40,7 @@ def synthetic_slides(
         . . 1 . 7 .
 
     Features are the kind's direction, one of `kinds` orthonormal ones, and Gaussian noise. Batches hold tokens float32
-    [batch, most tiles, dim], zeros behind shorter slides, with `mask` and `places`.
+    [batch, most tiles, dim], zeros behind shorter slides, with `mask` and `coords`.
 
     Args:
         tiles: of the largest slide. spread: of the smallest, the largest over this; evenly on a logarithmic scale.
@@ -60,33 +53,37 @@ def synthetic_slides(
 
     Source: ours, the slide-sized form of `locality2d`.
     """
-    smallest = int(tiles / spread)
-    got = f"got clusters={clusters}, size={size}, window={window}, smallest slide {smallest} tiles"
-    if kinds > dim:
-        raise UserError(f"task synthetic-slides: kinds must be at most dim, got kinds={kinds}, dim={dim}; raise dim")
-    if size > window**2 // 2:
-        raise UserError(
-            f"task synthetic-slides: size must be at most half of the window's cells, {got}; take a larger window"
-        )
-    if smallest < ROOM * clusters * size:
-        raise UserError(
-            f"task synthetic-slides: a slide must have {ROOM} * clusters * size tiles, {got}; take larger slides"
-        )
-    return SyntheticSlides(
-        tiles=tiles, smallest=smallest, dim=dim, kinds=kinds, clusters=clusters, size=size, window=window, noise=noise
-    )
-
-
-class SyntheticSlides(Task):
-    """See `synthetic_slides`."""
 
     classes, chance = 2, 0.5
     irregular = True
     tests_locality = True
 
     def __init__(
-        self, *, tiles: int, smallest: int, dim: int, kinds: int, clusters: int, size: int, window: int, noise: float
+        self,
+        *,
+        tiles: Annotated[int, Range(16, 100_000)] = 1000,
+        spread: Annotated[float, Range(1, 1000)] = 2.0,
+        dim: Annotated[int, Range(3, 4096)] = 32,
+        kinds: Annotated[int, Range(3, 255)] = 8,
+        clusters: Annotated[int, Range(1, 1000)] = 3,
+        size: Annotated[int, Range(2, 100)] = 8,
+        window: Annotated[int, Range(2, 16)] = 4,
+        noise: Annotated[float, Range(0, 100)] = 0.3,
     ):
+        smallest = int(tiles / spread)
+        got = f"got clusters={clusters}, size={size}, window={window}, smallest slide {smallest} tiles"
+        if kinds > dim:
+            raise UserError(
+                f"task synthetic-slides: kinds must be at most dim, got kinds={kinds}, dim={dim}; raise dim"
+            )
+        if size > window**2 // 2:
+            raise UserError(
+                f"task synthetic-slides: size must be at most half of the window's cells, {got}; take a larger window"
+            )
+        if smallest < ROOM * clusters * size:
+            raise UserError(
+                f"task synthetic-slides: a slide must have {ROOM} * clusters * size tiles, {got}; take larger slides"
+            )
         self.tiles, self.smallest = tiles, smallest
         self.features, self.kinds, self.noise = dim, kinds, noise
         self.clusters, self.size, self.window = clusters, size, window
@@ -100,6 +97,14 @@ class SyntheticSlides(Task):
 
     def sample(self, split: Split, count: int, seed: int) -> SlideSamples:
         return SlideSamples(self, split, count, seed)
+
+    def write_slides(self, folder: Path, count: int, *, format: Format = "clam", seed: int = 0) -> Made:
+        """Write `count` slides and their labels.csv below a folder, one slide in memory at a time.
+
+        Args:
+            format: of the feature bags. seed: of the draw, apart from that of any run.
+        """
+        return make_slides(folder, self, count, form=format, seed=seed)
 
     def oracle(self, samples: Samples) -> np.ndarray:
         """Nearly the best guess: the kind of which more pairs are less than a window apart is the clustered one."""
@@ -152,21 +157,19 @@ class SlideSamples(Samples):
     @functools.cached_property
     def patterns(self) -> np.ndarray:  # type: ignore[override]
         """uint8 [count, height * width] on one grid for all slides; where there is no tissue, `kinds`."""
+        return self._pictures(np.arange(len(self))).reshape(len(self), -1)
+
+    def _pictures(self, indices: np.ndarray) -> np.ndarray:
         height, width = largest_grid(self.task.tiles)
-        found = np.full((len(self), height, width), self.task.kinds, dtype=np.uint8)
-        for index, grid in enumerate(found):
+        found = np.full((len(indices), height, width), self.task.kinds, dtype=np.uint8)
+        for grid, index in zip(found, indices, strict=True):
             cells, kinds, _ = self.layout(index)
             grid[tuple(cells.T)] = kinds
-        return found.reshape(len(self), -1)
+        return found
 
     def images(self, indices: np.ndarray) -> np.ndarray:
         """Pictures of slides, float32 [batch, 3, height, width]: glass white, tissue pink, class kinds in colour."""
         colours = np.full((self.task.kinds + 1, 3), (0.93, 0.80, 0.87), dtype=np.float32)
         colours[PLUS], colours[MINUS], colours[-1] = (0.90, 0.40, 0.0), (0.0, 0.35, 0.70), 1.0
         assert self.task.kinds > FIRST_IRRELEVANT
-        height, width = largest_grid(self.task.tiles)
-        found = np.full((len(indices), height, width), self.task.kinds, dtype=np.int64)
-        for grid, index in zip(found, indices, strict=True):
-            cells, kinds, _ = self.layout(index)
-            grid[tuple(cells.T)] = kinds
-        return np.moveaxis(colours[found], -1, 1)
+        return np.moveaxis(colours[self._pictures(indices)], -1, 1)

@@ -14,13 +14,7 @@ PHOTOGRAPHS = ("brick", "grass", "gravel")
 
 
 @tasks.register("textures", version=1)
-def textures(
-    *,
-    height: Annotated[int, Range(1, 128)] = 8,
-    width: Annotated[int, Range(1, 128)] = 8,
-    patch: Annotated[int, Range(1, 64)] = 4,
-    noise: Annotated[float, Range(0, 100)] = 3.0,
-) -> Textures:
+class Textures(CropTask):
     """Real textures: tell crops of photographs of brick (0), grass (1) and gravel (2) apart.
 
     A sample is a random crop of height * patch x width * patch pixels of one of three photographs of 512 x 512 pixels,
@@ -47,22 +41,24 @@ def textures(
 
     Source: brick, grass and gravel of scikit-image, bundled with it (from CC0 Textures, CC0).
     """
-    return Textures(height=height, width=width, patch=patch, noise=noise)
 
-
-class Textures(CropTask):
-    """See `textures`."""
-
-    def __init__(self, *, height: int, width: int, patch: int, noise: float):
+    def __init__(
+        self,
+        *,
+        height: Annotated[int, Range(1, 128)] = 8,
+        width: Annotated[int, Range(1, 128)] = 8,
+        patch: Annotated[int, Range(1, 64)] = 4,
+        noise: Annotated[float, Range(0, 100)] = 3.0,
+    ):
         super().__init__(
             photographs(*PHOTOGRAPHS),
+            "task textures",
             classes=len(PHOTOGRAPHS),
             height=height,
             width=width,
             patch=patch,
             noise=noise,
             leveled=True,
-            subject="task textures",
         )
 
     def compose(self, target: np.ndarray, draw: np.random.Generator) -> tuple[np.ndarray, None]:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+import functools
 from typing import Annotated, Any
 
 import numpy as np
 
-from harness.contracts import Batch, Samples, Split, Task
-from harness.errors import UserError
+from harness.contracts import Batch, Order, Samples, Split, Task
+from harness.contracts.errors import UserError
+from harness.contracts.routes import order_of_cells
+from harness.contracts.seeds import generator, seed_of
 from harness.registry import Range, tasks
-from harness.routing import order_of_cells, scan_from
-from harness.seeds import generator, seed_of
+from harness.registry.routing import scan_from
 
 from ._finite import largest_share, stratified_order
-from .slides.bags import Bag, Choose
-from .slides.collection import BagReader, Collection, open_collection
+from .slides.bags import Bag
+from .slides.collection import BagReader, open_collection
 from .slides.labels import patient_folds
 from .slides.padding import padded_batch
 
@@ -24,15 +26,7 @@ RANDOM = "random"
 
 
 @tasks.register("wsi", version=1)
-def wsi(
-    *,
-    root: str = "",
-    labels: str = "labels.csv",
-    folds: Annotated[int, Range(2, 100)] = 5,
-    limit: Annotated[int, Range(0, 10_000_000)] = 0,
-    keep: str = RANDOM,
-    skip_bad: bool = False,
-) -> WholeSlides:
+class WholeSlides(Task):
     """Whole-slide images from feature bags as CLAM and TRIDENT write them: tell the class of a slide.
 
     root: the folder with the bags, an HDF5 file a slide, or one above it (CLAM's with h5_files, TRIDENT's with one
@@ -48,10 +42,11 @@ def wsi(
 
     Cross-validated by patient: the run with seed s tests on fold s % folds of a partition of the patients into `folds`,
     stratified by class, that depends on s // folds; an eighth of the other patients validates. All slides of a patient
-    are in one split. `resampled` = slides tested on over slides trained on: intervals and tests are corrected for it.
+    are in one split. `test_train_ratio` = slides tested on over slides trained on: intervals and tests are corrected
+    for it.
 
     Features are as they are on disk, read when they are needed; 256 MiB are kept. Batches hold tokens float32
-    [batch, most tiles, width], zeros behind shorter slides, with `mask` and `places`. With protocol standard take
+    [batch, most tiles, width], zeros behind shorter slides, with `mask` and `coords`. With protocol standard take
     readout=attention (readout=mean pools evenly), a small batch_size, and `identity` as architecture for ABMIL.
 
     Args:
@@ -67,81 +62,51 @@ def wsi(
 
     Source: CLAM (Lu et al., 2021), github.com/mahmoodlab/CLAM; TRIDENT, github.com/mahmoodlab/TRIDENT.
     """
-    collection = open_collection(root, labels, skip_bad=skip_bad, subject=SUBJECT)
-    return WholeSlides(collection, BagReader(), folds=folds, limit=limit, choose=_choice(limit, keep))
-
-
-def _choice(limit: int, keep: str) -> _Choice | None:
-    """What a slide with more than `limit` tiles is cut by, or None where none is."""
-    if keep == RANDOM:
-        return _Choice(limit, None) if limit else None
-    order, *more = scan_from(keep)[2].orders
-    if more:
-        raise UserError(
-            f"{SUBJECT}: keep must be random or a scan of one route, got {keep!r}, of {1 + len(more)} routes"
-        )
-    return _Choice(limit, order) if limit else None
-
-
-class _Choice:
-    """Tiles of a slide that are kept: random ones, or a stretch of an order."""
-
-    def __init__(self, limit: int, order: Any):
-        self.limit, self.order = limit, order
-
-    def of(self, slide: str) -> Choose:
-        """As `bags.read` wants it; the slide's name decides, not the run."""
-
-        def choose(cells: np.ndarray) -> np.ndarray:
-            if len(cells) <= self.limit:
-                return np.arange(len(cells))
-            draw = generator(seed_of(part="tiles kept", slide=slide))
-            if self.order is None:
-                return np.sort(draw.permutation(len(cells))[: self.limit])
-            start = int(draw.integers(0, len(cells) - self.limit + 1))
-            return np.sort(order_of_cells(self.order, cells)[start : start + self.limit])
-
-        return choose
-
-
-class WholeSlides(Task):
-    """See `wsi`; as made, it is that of seed 0."""
 
     irregular = True
 
     def __init__(
         self,
-        collection: Collection,
-        reader: BagReader,
         *,
-        folds: int,
-        limit: int,
-        choose: _Choice | None,
-        seed: int = 0,
+        root: str = "",
+        labels: str = "labels.csv",
+        folds: Annotated[int, Range(2, 100)] = 5,
+        limit: Annotated[int, Range(0, 10_000_000)] = 0,
+        keep: str = RANDOM,
+        skip_bad: bool = False,
     ):
-        self.collection, self.reader = collection, reader
-        self.folds, self.limit, self.choose = folds, limit, choose
-        self.parts = patient_folds(collection.labels, seed, folds, subject=SUBJECT)
-        self.lengths = np.minimum(collection.tiles, limit) if limit else collection.tiles
-        self.features = collection.bags[0].width
-        self.classes = len(collection.labels.classes)
+        self.collection = open_collection(root, labels, skip_bad=skip_bad, subject=SUBJECT)
+        self.reader = BagReader()
+        self.folds, self.limit, self.order = folds, limit, _order(keep)
+        self.lengths = np.minimum(self.collection.tiles, limit) if limit else self.collection.tiles
+        self.features = self.collection.bags[0].width
+        self.classes = len(self.collection.labels.classes)
         self.grid = (1, int(np.median(self.lengths)))
-        self.chance = largest_share(collection.labels.labels)
-        self.resampled = len(self.parts["test"]) / len(self.parts["train"])
+        self.chance = largest_share(self.collection.labels.labels)
+        self._divide(0)
+
+    def _divide(self, seed: int) -> None:
+        self.parts = patient_folds(self.collection.labels, seed, self.folds, subject=SUBJECT)
+        self.test_train_ratio = len(self.parts["test"]) / len(self.parts["train"])
 
     @property
     def longest(self) -> int:
         return int(self.lengths.max())
 
     def for_run(self, seed: int) -> WholeSlides:
-        return WholeSlides(
-            self.collection, self.reader, folds=self.folds, limit=self.limit, choose=self.choose, seed=seed
-        )
+        fold = copy.copy(self)
+        fold._divide(seed)
+        return fold
 
     def sample(self, split: Split, count: int, seed: int) -> BagSamples:
         members = self.parts[split]
         draw = generator(seed if split == "train" else seed_of(part="a fixed subset", split=split))
         return BagSamples(self, members[stratified_order(self.collection.labels.labels[members], draw)[:count]])
+
+    def slide(self, bag: Bag) -> tuple[np.ndarray, np.ndarray]:
+        """Features [tiles, width] and cells [tiles, 2] of one slide, of `limit` tiles at most."""
+        choose = functools.partial(_kept, bag.slide, self.limit, self.order) if self.limit else None
+        return self.reader.read(bag, choose)
 
     def facts(self) -> dict[str, Any]:
         names = self.collection.labels.slides
@@ -153,6 +118,29 @@ class WholeSlides(Task):
         }
 
 
+def _order(keep: str) -> Order | None:
+    """The order of which stretches are kept; None for random tiles."""
+    if keep == RANDOM:
+        return None
+    order, *more = scan_from(keep)[2].orders
+    if more:
+        raise UserError(
+            f"{SUBJECT}: keep must be random or a scan of one route, got {keep!r}, of {1 + len(more)} routes"
+        )
+    return order
+
+
+def _kept(slide: str, limit: int, order: Order | None, cells: np.ndarray) -> np.ndarray:
+    """Which `limit` tiles of a slide are kept, of cells [tiles, 2]; the slide's name decides, not the run."""
+    if len(cells) <= limit:
+        return np.arange(len(cells))
+    draw = generator(seed_of(part="tiles kept", slide=slide))
+    if order is None:
+        return np.sort(draw.permutation(len(cells))[:limit])
+    start = int(draw.integers(0, len(cells) - limit + 1))
+    return np.sort(order_of_cells(order, cells)[start : start + limit])
+
+
 class BagSamples(Samples):
     """Slides of a collection. chosen: their numbers in it."""
 
@@ -162,7 +150,5 @@ class BagSamples(Samples):
         self.lengths = task.lengths[chosen]
 
     def batch(self, indices: np.ndarray) -> Batch:
-        bags: Sequence[Bag] = [self.task.collection.bags[number] for number in self.chosen[indices]]
-        choose = self.task.choose
-        slides = [self.task.reader.read(bag, None if choose is None else choose.of(bag.slide)) for bag in bags]
-        return padded_batch(slides, self.target[indices])
+        bags = [self.task.collection.bags[number] for number in self.chosen[indices]]
+        return padded_batch([self.task.slide(bag) for bag in bags], self.target[indices])

@@ -6,7 +6,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # runs train with one thread; so 
 
 from jaxtyping import install_import_hook
 
-CHECKED = ("harness.mixer", "harness.model", "harness.architectures")
+CHECKED = ("harness.contracts.mixer", "harness.model.backbone", "harness.architectures")
 install_import_hook(CHECKED, "beartype.beartype").__enter__()  # for the whole session
 
 import pytest

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from harness.errors import UserError
+from harness.contracts.errors import UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,9 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """Check what the plug-in registers; 1 where a contract is broken."""
     from harness import registry
-    from harness.plugin_checks import check_entry
+    from harness.registry.plugin_checks import check_entry
 
-    axes = (registry.tasks, registry.architectures, registry.scans)
+    axes = (registry.tasks, registry.architectures, registry.scans, registry.protocols)
     before = {axis: set(axis.names()) for axis in axes}
     found = [axis.get(options.plugin) for axis in axes if options.plugin in before[axis]]
     if not found:
@@ -26,8 +26,8 @@ def main(options: argparse.Namespace) -> int:
         found = [axis.get(name) for axis in axes for name in axis.names() if name not in before[axis]]
     if not found:
         raise UserError(
-            f"check: {options.plugin!r} registers no task, architecture or scan; decorate a factory with"
-            " @tasks.register, @architectures.register or @scans.register of harness.registry"
+            f"check: {options.plugin!r} registers no task, architecture, scan or protocol; decorate a factory"
+            " with @tasks.register, @architectures.register, @scans.register or @protocols.register of harness.registry"
         )
     broken = 0
     for entry in found:

@@ -5,36 +5,29 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import importlib.util
-import os
 import platform
 
-MAMBA_CURE = (
-    "MAMBA_FORCE_BUILD=TRUE MAMBA_SKIP_CUDA_BUILD=TRUE pip install --no-build-isolation --no-deps"
-    " mamba-ssm==2.3.2.post1, and pip install triton transformers"
-)
-FLASH_CURE = (
-    "pip install flash-linear-attention (CUDA machines only; linear-attention, gated-linear-attention, retnet,"
-    " gated-deltanet and rwkv7 then run in its kernels with --dtype tf32 or bfloat16)"
-)
-PACKAGES = {
+PACKAGES = (
+    "torch", "numpy", "einops", "jaxtyping", "scikit-image", "pandas", "pyarrow", "scipy", "scikit-posthocs",
+    "matplotlib", "rich", "mamba-ssm", "triton", "transformers", "causal-conv1d", "flash-linear-attention", "ray",
+    "pytest-benchmark",
+)  # fmt: skip
+CURES = {
     "torch": 'pip install "torch>=2.6,<2.14"',
-    "numpy": "pip install numpy",
-    "einops": "pip install einops",
-    "jaxtyping": "pip install jaxtyping",
-    "scikit-image": "pip install scikit-image",
-    "pandas": "pip install pandas",
-    "pyarrow": "pip install pyarrow (for export to Parquet)",
-    "scipy": "pip install scipy",
-    "scikit-posthocs": "pip install scikit-posthocs",
-    "matplotlib": "pip install matplotlib",
-    "rich": "pip install rich",
-    "mamba-ssm": MAMBA_CURE,
-    "triton": "pip install triton (mamba-ssm imports it)",
-    "transformers": "pip install transformers (mamba-ssm imports it)",
-    "causal-conv1d": "pip install causal-conv1d (CUDA machines only)",
-    "flash-linear-attention": FLASH_CURE,
-    "ray": "pip install ray (for --executor ray)",
-    "pytest-benchmark": "pip install pytest-benchmark (for tests/benchmarks)",
+    "mamba-ssm": "MAMBA_FORCE_BUILD=TRUE MAMBA_SKIP_CUDA_BUILD=TRUE pip install --no-build-isolation --no-deps"
+    " mamba-ssm==2.3.2.post1, and pip install triton transformers",
+}
+"""Where it takes more than `pip install NAME`."""
+
+NOTES = {
+    "pyarrow": "for export to Parquet",
+    "triton": "mamba-ssm imports it",
+    "transformers": "mamba-ssm imports it",
+    "causal-conv1d": "CUDA machines only",
+    "flash-linear-attention": "CUDA machines only; linear-attention, gated-linear-attention, retnet, gated-deltanet and"
+    " rwkv7 then run in its kernels with --dtype tf32 or bfloat16",
+    "ray": "for --executor ray",
+    "pytest-benchmark": "for tests/benchmarks",
 }
 
 
@@ -44,18 +37,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Print what is here."""
-    from harness.provenance import processor
+    import torch
 
-    print(f"machine    {processor()}, {len(os.sched_getaffinity(0))} processors usable, {platform.system()}")
+    from harness.contracts.errors import Unsupported
+    from harness.registry import architectures
+    from harness.running.resources import usable_processors
+    from harness.store.provenance import processor
+    from harness.timing.checking import errors_against_reference
+    from harness.timing.machine import SAMPLES, machine_peaks
+
+    print(f"machine    {processor()}, {usable_processors()} processors usable, {platform.system()}")
     print(f"python     {platform.python_version()}")
     print("packages")
-    for package, cure in PACKAGES.items():
+    for package in PACKAGES:
         try:
             print(f"  {package:<18} {importlib.metadata.version(package)}")
         except importlib.metadata.PackageNotFoundError:
-            print(f"  {package:<18} missing: {cure}")
-    import torch
-
+            note = f" ({NOTES[package]})" if package in NOTES else ""
+            print(f"  {package:<18} missing: {CURES.get(package, f'pip install {package}')}{note}")
     print("devices")
     print(f"  cpu                {torch.get_num_threads()} torch threads by default; runs train with 1")
     if torch.cuda.is_available():
@@ -63,28 +62,12 @@ def main(options: argparse.Namespace) -> int:
     else:
         built = "this torch is built without CUDA" if torch.version.cuda is None else "torch sees no GPU"
         print(f"  cuda               not there: {built}")
-    _print_ceilings()
-    print("architectures, each tried on 2 x 16 steps of width 32 on the CPU")
-    return _try_architectures()
-
-
-def _print_ceilings() -> None:
-    from harness.machine import SAMPLES, machine_ceilings
-
-    found = machine_ceilings()
+    found = machine_peaks()
     print(f"what one thread reaches (float32, medians of {SAMPLES} samples, in whatever else runs here now)")
     print(f"  matrix product     {found.product_gflops:.0f} GFLOP/s")
     print(f"  copy               {found.copy_gigabytes:.1f} GB/s, read and written")
     print(f"  exponential        {found.exponential_giga:.2f} G/s")
-
-
-def _try_architectures() -> int:
-    import torch
-
-    from harness.checking import errors_against_reference
-    from harness.errors import Unsupported
-    from harness.registry import architectures
-
+    print("architectures, each tried on 2 x 16 steps of width 32 on the CPU")
     cells = torch.stack([torch.arange(16) // 4, torch.arange(16) % 4], dim=-1)[None]
     x = torch.randn(2, 16, 32, generator=torch.Generator().manual_seed(0))
     for entry in architectures:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
-from harness.errors import UserError
-
-FORMATS = (".csv", ".jsonl", ".parquet")
+from harness.contracts.errors import UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +17,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
-    """Write the file."""
+    """Write the file, and timing rows beside it where they can be imported again."""
+    from harness.store.exchange import FORMATS, timings_path, write_runs
+    from harness.store.store import Store
+
     path = Path(options.output)
     if path.suffix not in FORMATS:
         raise UserError(f"export writes {', '.join(FORMATS)} by the file's ending, got {options.output!r}")
@@ -28,16 +28,8 @@ def main(options: argparse.Namespace) -> int:
         raise UserError(f"export: {options.output!r} is a folder; give a file")
     if not path.parent.is_dir():
         raise UserError(f"export: the folder {str(path.parent)!r} does not exist; make it first")
-    from harness.frame import load
-
-    frame = load(options.store, tuning=options.tuning)
-    frame["curve"] = [json.dumps(curve) if isinstance(curve, dict) else None for curve in frame["curve"]]
-    frame["versions"] = [json.dumps(versions) for versions in frame["versions"]]
-    if path.suffix == ".csv":
-        frame.to_csv(path, index=False)
-    elif path.suffix == ".jsonl":
-        frame.to_json(path, orient="records", lines=True)
-    else:
-        frame.to_parquet(path, index=False)
-    print(f"{len(frame)} runs written to {path}", file=sys.stderr)
+    with Store(options.store, read_only=True) as store:
+        runs, timings = write_runs(store, path, tuning=options.tuning)
+    beside = f", {timings} timing rows to {timings_path(path)}" if timings else ""
+    print(f"{runs} runs written to {path}{beside}", file=sys.stderr)
     return 0

@@ -5,49 +5,44 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.errors import UserError, nearest
+from harness.contracts.errors import UserError, nearest
+
+from ._options import add_plugin_argument
 
 LONGEST = 2**24
+WHOLE = {
+    "batch": ("1", 1, 65536, "sequences"),
+    "width": ("32", 1, 65536, "of every token"),
+    "rounds": ("9", 3, 10_000, "samples of each phase at most, 3 or more"),
+    "check-steps": ("2048", 2, LONGEST, "whole-sequence checks up to this length"),
+}
+POSITIVE = {
+    "step-seconds": ("0.5", "a longer call of training ends a line"),
+    "session-seconds": ("90", "of the whole session"),
+}
+"""Numbers that may be given: default, range where there is one, and what they are."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument(
-        "--arch",
-        "--architecture",
-        nargs="+",
-        default=["gated-ssm", "mamba", "local-attention", "global-attention"],
-        metavar="SPEC",
-        help="default: gated-ssm mamba local-attention global-attention",
-    )
-    parser.add_argument(
-        "--lengths", default="64:65536", metavar="L", help="64:65536 (powers of two) or 64,100,400 (default: 64:65536)"
-    )
-    parser.add_argument("--batch", default="1", metavar="N", help="sequences (default: 1)")
-    parser.add_argument("--width", default="32", metavar="N", help="default: 32")
-    parser.add_argument(
-        "--rounds", default="9", metavar="N", help="samples of each phase at most, 3 or more (default: 9)"
-    )
+    mixers = ["gated-ssm", "mamba", "local-attention", "global-attention"]
+    text = f"default: {' '.join(mixers)}"
+    parser.add_argument("--arch", "--architecture", nargs="+", default=mixers, metavar="SPEC", help=text)
+    text = "64:65536 (powers of two) or 64,100,400 (default: 64:65536)"
+    parser.add_argument("--lengths", default="64:65536", metavar="L", help=text)
+    for name, (default, *_, text) in (WHOLE | POSITIVE).items():
+        parser.add_argument(f"--{name}", default=default, metavar="N", help=f"{text} (default: {default})")
+    text = "a call that adds more ends a line (default: half of what is available)"
+    parser.add_argument("--memory", metavar="GIB", help=text)
     parser.add_argument("--device", default="cpu", help="auto, cpu or cuda (default: cpu)")
     parser.add_argument("--dtype", default="float32", help="float32, tf32 (CUDA) or bfloat16 (default: float32)")
-    parser.add_argument(
-        "--step-seconds", default="0.5", metavar="S", help="a longer call of training ends a line (default: 0.5)"
-    )
-    parser.add_argument("--session-seconds", default="90", metavar="S", help="of the whole session (default: 90)")
-    parser.add_argument(
-        "--memory", metavar="GIB", help="a call that adds more ends a line (default: half of what is available)"
-    )
-    parser.add_argument(
-        "--check-steps", default="2048", metavar="L", help="whole-sequence checks up to this length (default: 2048)"
-    )
     parser.add_argument("--unchecked", action="store_true", help="speeds that no reference could be run for, too")
-    parser.add_argument("-o", "--output", default="speed.png", metavar="FILE.png", help="figure (default: speed.png)")
+    parser.add_argument("-o", "--output", metavar="FILE.png", help="a figure of times and memory against length")
     parser.add_argument("--store", metavar="FILE", help="keep the rows in a store as well")
-    parser.add_argument("--plugin", action="append", default=[], metavar="MODULE", help="a module or a .py file")
+    add_plugin_argument(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress on standard error")
     parser.add_argument("--format", choices=("table", "markdown", "csv", "json"), default="table")
 
@@ -55,15 +50,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """Time, draw, print; exit code 1 where an architecture failed."""
     sweep = _sweep(options)
-    path = Path(options.output)
-    if path.suffix != ".png":
+    path = Path(options.output) if options.output is not None else None
+    if path and path.suffix != ".png":
         raise UserError(f"speed draws a .png file, got {options.output!r}")
-    if not path.parent.is_dir():
+    if path and not path.parent.is_dir():
         raise UserError(f"speed: the folder {str(path.parent)!r} does not exist; make it first")
-    from harness.progress import Progress
     from harness.reports import speed as report  # pyright: ignore[reportMissingImports]
-    from harness.store import Store
-    from harness.worker_process import in_worker
+    from harness.running.progress import Progress
+    from harness.running.worker_process import in_worker
+    from harness.store.store import Store
 
     if options.store:
         Store(options.store).close()  # said before the time is spent
@@ -71,16 +66,16 @@ def main(options: argparse.Namespace) -> int:
     try:
         with progress.timing():
             work = {"sweep": sweep, "limited": True}
-            session = in_worker("speed", work, plugins=options.plugin, watch=progress.note)
+            session = in_worker("speed", work, plugins=options.plugins, watch=progress.note)
     except RuntimeError as error:
         print(f"error: the timing session failed: {error}", file=sys.stderr)
         return 1
     if options.store:
         with Store(options.store) as store:
             store.write_timings(session["rows"])
-    drawn = report.draw(session, path)
     print(report.render(session, form=options.format))
-    if not options.quiet:
+    drawn = path and report.draw(session, path)
+    if path and not options.quiet:
         print(f"figure in {path}" if drawn else "nothing could be timed, so there is no figure", file=sys.stderr)
     failed = [row for row in session["rows"] if row["status"] in ("failed", "wrong")]
     for row in failed:
@@ -89,53 +84,46 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _sweep(options: argparse.Namespace) -> Any:
-    from harness.api import DTYPES, resolve_device
     from harness.registry import architectures, load_plugin
+    from harness.running.execution import resolve_device
+    from harness.running.request import DTYPES
 
     lengths = parse_lengths(options.lengths)
-    numbers = {
-        "batch": _whole("--batch", options.batch, 1, 65536),
-        "width": _whole("--width", options.width, 1, 65536),
-        "rounds": _whole("--rounds", options.rounds, 3, 10_000),
-        "check_steps": _whole("--check-steps", options.check_steps, 2, LONGEST),
-        "step_seconds": _positive("--step-seconds", options.step_seconds),
-        "session_seconds": _positive("--session-seconds", options.session_seconds),
-        "memory_bytes": None if options.memory is None else int(2**30 * _positive("--memory", options.memory)),
-    }
-    for plugin in options.plugin:
+    given = {name.replace("_", "-"): value for name, value in vars(options).items()}
+    numbers: dict[str, Any] = {}
+    for name, (_, least, most, _) in WHOLE.items():
+        if not re.fullmatch(r"\d{1,9}", given[name]) or not least <= int(given[name]) <= most:
+            raise UserError(f"--{name} is a whole number from {least} to {most}, got {given[name]!r}")
+        numbers[name] = int(given[name])
+    numbers |= {name: _positive(f"--{name}", given[name]) for name in POSITIVE}
+    numbers = {name.replace("-", "_"): value for name, value in numbers.items()}
+    numbers["memory_bytes"] = None if options.memory is None else int(2**30 * _positive("--memory", options.memory))
+    for plugin in options.plugins:
         load_plugin(plugin)
     names = tuple(dict.fromkeys(architectures.canonical(text) for text in options.arch))
     device = resolve_device(options.device)
     if options.dtype not in DTYPES:
-        raise UserError(
-            f"--dtype is one of {', '.join(DTYPES)}, got {options.dtype!r}; {nearest(options.dtype, DTYPES)}"
-        )
+        close = nearest(options.dtype, DTYPES)
+        raise UserError(f"--dtype is one of {', '.join(DTYPES)}, got {options.dtype!r}; {close}")
     if options.dtype == "tf32" and device != "cuda":
-        raise UserError(
-            f"--dtype tf32 is a format of CUDA's matrix units, got device {device}; take float32 or bfloat16"
-        )
-    from harness.speed import Sweep
-
-    _build_once(names, lengths[0], numbers["width"])
-    return Sweep(
-        architectures=names, lengths=lengths, device=device, dtype=options.dtype, unchecked=options.unchecked, **numbers
-    )
-
-
-def _build_once(names: Sequence[str], length: int, width: int) -> None:
-    """Parameters that do not go together (heads that do not divide the width) are the user's to hear of at once."""
+        rule = "--dtype tf32 is a format of CUDA's matrix units"
+        raise UserError(f"{rule}, got device {device}; take float32 or bfloat16")
     import torch
 
-    from harness.registry import architectures
+    from harness.timing.speed import Sweep
 
+    # Parameters that do not go together (heads that do not divide the width) are the user's to hear of at once.
+    shape = {"width": numbers["width"], "length": lengths[0], "grid": (1, lengths[0])}
     for name in names:
         entry, values = architectures.parse(name)
         try:
-            entry.create(values, width=width, length=length, grid=(1, length), generator=torch.Generator())
+            entry.create(values, **shape, generator=torch.Generator())
         except UserError:
             raise
         except Exception:
             continue  # what cannot run or breaks is its line's to say
+    numbers |= {"device": device, "dtype": options.dtype, "unchecked": options.unchecked}
+    return Sweep(architectures=names, lengths=lengths, **numbers)
 
 
 def parse_lengths(text: str) -> tuple[int, ...]:
@@ -150,19 +138,11 @@ def parse_lengths(text: str) -> tuple[int, ...]:
         lengths = [2**power for power in range(1, 25) if first <= 2**power <= last]
         if not lengths or first < 2 or last > LONGEST:
             raise UserError(f"{rule}, with a power of two in it, got {text!r}")
-    elif re.fullmatch(r"\d{1,9}(,\d{1,9})*", text):
-        lengths = sorted({int(part) for part in text.split(",")})
-        if lengths[0] < 2 or lengths[-1] > LONGEST:
-            raise UserError(f"{rule}, got {text!r}")
-    else:
+        return tuple(lengths)
+    lengths = sorted({int(part) for part in text.split(",")}) if re.fullmatch(r"\d{1,9}(,\d{1,9})*", text) else [0]
+    if lengths[0] < 2 or lengths[-1] > LONGEST:
         raise UserError(f"{rule}, got {text!r}")
     return tuple(lengths)
-
-
-def _whole(name: str, text: str, least: int, most: int) -> int:
-    if not re.fullmatch(r"\d{1,9}", text) or not least <= int(text) <= most:
-        raise UserError(f"{name} is a whole number from {least} to {most}, got {text!r}")
-    return int(text)
 
 
 def _positive(name: str, text: str) -> float:

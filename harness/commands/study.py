@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 import time
 from collections import Counter
@@ -11,15 +10,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.commands.run import SINK_HELP
-from harness.errors import UserError
-from harness.execution_options import add_execution_arguments, execution_asked
+from harness.contracts.errors import UserError
+
+from ._options import add_execution_arguments, add_logger_arguments, add_run_arguments, execution_of, write_page
+from .run import print_request, run_and_print
 
 if TYPE_CHECKING:
-    from harness.cells import Run
-    from harness.store import Store
-    from harness.study import Study
-    from harness.study_file import StudyFile
+    from harness.registry.cells import Run
+    from harness.registry.study import Study
+    from harness.running.request import Request
+    from harness.store.store import Store
 
 READY = ("first-look", "learning-rates", "scan-schemes")
 """Studies that come with the harness, by name."""
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     for name, text in {
-        "plan": "its cells and runs, and what they will take, from a short probe",
+        "plan": "its cells and runs, and what they will take, from a few timed steps",
         "run": "run what the store does not have yet, and print the tables",
         "status": "how far it is, from the store alone",
         "watch": "the same, again and again, while another process runs it",
@@ -37,14 +37,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     }.items():
         action = actions.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
         action.add_argument("file", metavar="FILE", help=f"a TOML file, or one of {', '.join(READY)}")
-        action.add_argument("--store", metavar="FILE", help="default: NAME.sqlite, NAME as in the file")
+        if name == "run":
+            add_run_arguments(action, store="NAME.sqlite, NAME as in the file")
+            add_logger_arguments(action)
+            add_execution_arguments(action, default="instead of what the file says")
+        else:
+            action.add_argument("--store", metavar="FILE", help="default: NAME.sqlite, NAME as in the file")
         if name == "plan":
             action.add_argument("--no-probe", action="store_true", help="count only, measure nothing")
-        if name == "run":
-            add_execution_arguments(action, default="instead of what the file says")
-            action.add_argument("--fresh", action="store_true", help="run again what the store has, and replace it")
-            action.add_argument("--sink", action="append", default=[], metavar="KIND:TARGET", help=SINK_HELP)
-            action.add_argument("--quiet", action="store_true", help="no progress on standard error")
         if name == "watch":
             action.add_argument("--every", type=float, default=5.0, metavar="SECONDS", help="default: 5")
         if name == "report":
@@ -53,17 +53,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Do what was asked."""
-    from harness.api import resolve_device
-    from harness.execution import execution_from
-    from harness.study_file import read_study
+    from harness.running.execution import resolve_device
+    from harness.running.request_text import read_study
 
-    found = read_study(path_of(options.file))
+    request = read_study(path_of(options.file)).changed(store=options.store)
     if options.action == "run":
-        found = found.model_copy(update={"executor": execution_from(execution_asked(options), found.executor)})
-    study = found.study(resolve_device(found.device, found.executor))
-    store = options.store or f"{found.name}.sqlite"
-    actions = {"plan": _plan, "run": _run, "status": _status, "watch": _watch, "report": _report}
-    return actions[options.action](options, found, study, store)
+        executor, overwrite = execution_of(options, request.executor), options.overwrite or None
+        request = request.changed(executor=executor, overwrite=overwrite, loggers=options.loggers)
+        if options.print:
+            return print_request(request, options.print)
+        return run_and_print(request, form="table", quiet=options.quiet)
+    study = request.study(resolve_device(request.device, request.executor))
+    actions = {"plan": _plan, "status": _status, "watch": _watch, "report": _report}
+    return actions[options.action](options, request, study)
 
 
 def path_of(text: str) -> Path:
@@ -75,22 +77,19 @@ def path_of(text: str) -> Path:
     return Path(text)
 
 
-def _plan(options: argparse.Namespace, found: StudyFile, study: Study, path: str) -> int:
-    from harness.cells import short
-    from harness.tables import terminal_table
+def _plan(options: argparse.Namespace, request: Request, study: Study) -> int:
+    from harness.analysis.tables import terminal_table
+    from harness.registry.cells import display_spec
+    from harness.running.study import runs_a_cell
 
-    counts = [
-        len({getattr(cell, axis) for cell in study.cells}) for axis in ("task", "architecture", "scan", "protocol")
-    ]
-    names = ("tasks", "architectures", "scans", "protocols")
-    print(
-        f"{found.name}: {len(study.cells)} cells ({', '.join(f'{c} {n}' for c, n in zip(counts, names, strict=True))})"
-    )
+    axes = ("task", "architecture", "scan", "protocol")
+    counts = ", ".join(f"{len({getattr(cell, axis) for cell in study.cells})} {axis}s" for axis in axes)
+    print(f"{request.name}: {len(study.cells)} cells ({counts})")
     tuning, final = runs_a_cell(study)
     print(f"{tuning * len(study.cells):,} tuning runs, {final * len(study.cells):,} final runs on {study.device}")
     if options.no_probe:
         return 0
-    from harness.probe import Cost, costs_of
+    from harness.running.cost_estimate import Cost, costs_of
 
     def watch(number: int, count: int) -> None:
         print(f"\rprobing {number + 1} of {count} kinds of cell", end="", file=sys.stderr, flush=True)
@@ -99,37 +98,28 @@ def _plan(options: argparse.Namespace, found: StudyFile, study: Study, path: str
     print(file=sys.stderr)
     groups: dict[tuple[str, str], list[Cost | str]] = {}
     for cell, cost in costs.items():
-        groups.setdefault((short("task", cell.task), short("architecture", cell.architecture)), []).append(cost)
+        names = display_spec("task", cell.task), display_spec("architecture", cell.architecture)
+        groups.setdefault(names, []).append(cost)
     columns: dict[str, list[str]] = {name: [] for name in ("task", "architecture", "cells", "a run", "all", "peak")}
     for (task, architecture), group in groups.items():
         known = [cost for cost in group if isinstance(cost, Cost)]
         seconds = sum(cost.seconds for cost in known)
         peak = max((cost.peak_bytes or 0 for cost in known), default=0)
-        reasons = [cost for cost in group if isinstance(cost, str)]
-        values = (task, architecture, str(len(group)), duration(seconds / len(known)) if known else reasons[0])
-        values += (duration(seconds * (tuning + final)), f"{peak / 2**20:.1f} MiB" if peak else "")
-        for column, value in zip(columns.values(), values, strict=True):
-            column.append(value)
+        a_run = duration(seconds / len(known)) if known else next(cost for cost in group if isinstance(cost, str))
+        shown = f"{peak / 2**20:.1f} MiB" if peak else ""
+        line = task, architecture, str(len(group)), a_run, duration(seconds * (tuning + final)), shown
+        for column, text in zip(columns.values(), line, strict=True):
+            column.append(text)
     print("\n" + terminal_table(columns))
     total = sum(cost.seconds for cost in costs.values() if isinstance(cost, Cost)) * (tuning + final)
-    print(f"\nabout {duration(total)} of processor time{_shared(total, found, study)}, and a timing session after it;")
+    workers = request.executor.workers_on(study.device)
+    shared = f"{duration(total / workers)} on {workers} worker(s)"
+    if request.executor.kind == "ray":
+        shared = "shared by what the Ray cluster has room for"
+    timing = ", and a timing session after it" if study.timing else ""
+    print(f"\nabout {duration(total)} of processor time, {shared}{timing};")
     print("from a few steps of each kind of cell, so take it as a hint")
     return 0
-
-
-def _shared(total: float, found: StudyFile, study: Study) -> str:
-    if found.executor.kind == "ray":
-        return ", shared by what the Ray cluster has room for"
-    workers = found.executor.local_workers(study.device)
-    return f", {duration(total / workers)} on {workers} worker(s)"
-
-
-def runs_a_cell(study: Study) -> tuple[int, int]:
-    """Tuning runs and final runs of each cell."""
-    from harness.study import tuning_rates
-
-    rates = len(next(iter(tuning_rates(study).values()))) if study.tune else 0
-    return rates * len(study.tuning_seeds), len(study.seeds)
 
 
 def duration(seconds: float) -> str:
@@ -139,41 +129,9 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def _run(options: argparse.Namespace, found: StudyFile, study: Study, path: str) -> int:
-    from harness.api import check_before_run
-    from harness.ending import tell_ending
-    from harness.progress import Progress
-    from harness.routing import scan_from
-    from harness.sinks import opened
-    from harness.store import Store
-    from harness.study import run_study
-    from harness.summary import findings_of, mixtures, rows_of
-    from harness.tables import render
-
-    executor = found.executor.executor(study.device, study.training, found.plugins)
-    with Store(path) as store, opened(options.sink) as sinks:
-        outcome = run_study(
-            study,
-            store,
-            executor=executor,
-            fresh=options.fresh,
-            timing=found.timing,
-            progress=Progress(quiet=options.quiet),
-            check=check_before_run,
-            sinks=sinks,
-        )
-    rows = rows_of(outcome.records, outcome.timings)
-    primary = (scan_from(found.primary[0])[0], scan_from(found.primary[1])[0])
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    print(render(rows, findings_of(rows, primary), form="table", width=width))
-    for warning in mixtures(outcome.records):
-        print(f"warning: {warning}", file=sys.stderr)
-    return tell_ending([outcome], options.store)
-
-
 def runs_of(study: Study, store: Store) -> tuple[list[Run], list[Run] | None]:
     """Tuning runs and final runs; the latter are not known before every tuning run has a record."""
-    from harness.study import best_cells, final_runs, tuning_runs
+    from harness.running.study import best_cells, final_runs, tuning_runs
 
     if not study.tune:
         return [], final_runs(study, study.cells)
@@ -186,7 +144,7 @@ def runs_of(study: Study, store: Store) -> tuple[list[Run], list[Run] | None]:
 
 def status_lines(study: Study, path: str) -> tuple[list[str], bool]:
     """What stands in the store, in words, and whether that is everything."""
-    from harness.store import Store
+    from harness.store.store import Store
 
     if not Path(path).exists():
         return [f"nothing yet: {path} does not exist"], False
@@ -207,20 +165,24 @@ def status_lines(study: Study, path: str) -> tuple[list[str], bool]:
     return lines, whole
 
 
-def _status(options: argparse.Namespace, found: StudyFile, study: Study, path: str) -> int:
-    lines, whole = status_lines(study, path)
-    print("\n".join([f"{found.name} in {path}", *(f"  {line}" for line in lines)]))
+def _status(options: argparse.Namespace, request: Request, study: Study) -> int:
+    lines, whole = status_lines(study, request.store_path)
+    print("\n".join([f"{request.name} in {request.store_path}", *(f"  {line}" for line in lines)]))
     if not whole:
-        print(f"  go on with: python -m harness study run {options.file}" + _store_option(options))
+        print(f"  go on with: python -m harness {_run_words(options)}")
     return 0
 
 
-def _watch(options: argparse.Namespace, found: StudyFile, study: Study, path: str) -> int:
+def _run_words(options: argparse.Namespace) -> str:
+    return f"study run {options.file}" + (f" --store {options.store}" if options.store else "")
+
+
+def _watch(options: argparse.Namespace, request: Request, study: Study) -> int:
     if not options.every > 0:
         raise UserError(f"--every is a number of seconds above 0, got {options.every}")
     shown: Sequence[str] = ()
     while True:
-        lines, whole = status_lines(study, path)
+        lines, whole = status_lines(study, request.store_path)
         if lines != shown:
             print(time.strftime("%H:%M:%S"), "; ".join(lines), flush=True)
             shown = lines
@@ -229,31 +191,21 @@ def _watch(options: argparse.Namespace, found: StudyFile, study: Study, path: st
         time.sleep(options.every)
 
 
-def _report(options: argparse.Namespace, found: StudyFile, study: Study, path: str) -> int:
+def _report(options: argparse.Namespace, request: Request, study: Study) -> int:
     from harness.reports.comparison import write_report  # pyright: ignore[reportMissingImports]
-    from harness.reports.html_page import page_path, write_as  # pyright: ignore[reportMissingImports]
-    from harness.routing import scan_from
-    from harness.store import Store
+    from harness.reports.html_page import page_path  # pyright: ignore[reportMissingImports]
+    from harness.store.store import Store
 
-    page = page_path(options.output or f"{found.name}.md", subject="study report")
-    made_by = f"study run {options.file}{_store_option(options)}"
-    with Store(path, read_only=True, made_by=made_by) as store:
+    path = request.store_path
+    page = page_path(options.output or f"{request.name}.md", subject="study report")
+    with Store(path, read_only=True, made_by=_run_words(options)) as store:
         trials, final = runs_of(study, store)
         records = list(store.find_many(run.key for run in final or ()).values())
         tuning = list(store.find_many(run.key for run in trials).values())
         timings = store.timings()
     if not records:
-        raise UserError(f"study report: {path} holds no final runs of {found.name}; run it first")
-    primary = (scan_from(found.primary[0])[0], scan_from(found.primary[1])[0])
-    cells = {record["cell"] for record in records}
+        raise UserError(f"study report: {path} holds no final runs of {request.name}; run it first")
+    cells, primary = {record["cell"] for record in records}, request.primary_pair
     shown = [row for row in timings if row["cell"] in cells]
-    files = write_as(
-        page, lambda where: write_report(records, shown, where, store=path, primary=primary, tuning=tuning)
-    )
-    beside = f" with {len(files)} figures: {', '.join(file.name for file in files)}" if files else ""
-    print(f"{page}{beside}", file=sys.stderr)
-    return 0
-
-
-def _store_option(options: argparse.Namespace) -> str:
-    return f" --store {options.store}" if options.store else ""
+    how = {"store": path, "primary": primary, "tuning": tuning}
+    return write_page(page, lambda where: write_report(records, shown, where, **how))

@@ -1,20 +1,13 @@
-"""What `harness.page_command` needs of this study."""
+"""`architectures`: what every architecture can do, in the same few places."""
 
-from __future__ import annotations
+from ..designs import PackageStudy
 
-from collections.abc import Sequence
-
-from harness.record import Record
-
-from . import summary
-from .page import write_page
-from .places import places_of, rankings_of
-from .study import PLANS
-
-__all__ = ["PLANS", "sentences", "write_page"]
-
-
-def sentences(records: Sequence[Record]) -> list[str]:
-    """The answer of the first screen."""
-    places = places_of(records, [])
-    return summary.sentences_of(places, rankings_of(places))
+STUDY = PackageStudy(
+    name="architectures",
+    runs=("protocol", "standard"),
+    sizes={
+        "quick": "a minute or two, to see that everything works",
+        "default": "every architecture in six places, at equal width",
+        "full": "also at equal parameters and state, three times as long, and more of recall",
+    },
+)

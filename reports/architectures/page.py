@@ -1,4 +1,4 @@
-"""The page: what each architecture can do, told apart or not, at what cost; the answer on the first screen."""
+"""The page: what each architecture can do, how sure that is, at what cost; the answer on the first screen."""
 
 from __future__ import annotations
 
@@ -6,113 +6,118 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.cells import UNTUNED, short
-from harness.censored import censored_median
-from harness.record import Record
-from harness.summary import Row, without_rate
-from harness.tables import (
-    RESAMPLED_CAPTION,
-    TUNED_CAPTION,
-    UNTUNED_CAPTION,
-    interval_text,
-    rate_text,
-    speed_text,
-)
+from harness.analysis.summary import Row
+from harness.analysis.tables import RESAMPLED_CAPTION, accuracy_text, rate_text, selection_caption, speed_text
+from harness.registry.cells import FINAL, display_spec
+from harness.store.record import Record
 
-from .. import pareto, rates
-from ..outcomes import outcome_lines
-from ..scan_orders.learning import median_text
-from ..scan_orders.markdown import table
-from ..words import counted
-from . import look, ranks, recall, summary
-from .places import Place, places_of, rankings_of
-from .study import NAME, PLANS
+from .. import pareto, ranks, rates
+from ..designs import run_command
+from ..figures import colours_of, draw_accuracy
+from ..page import Page
+from ..places import Place, places_of, rankings_of
+from ..text import STEPS, counted, steps_text, table
+from . import recall, summary
+from .study import ARCHITECTURES, NAME, PLANS, QUESTIONS, listed
 
 
-def write_page(records: Sequence[Record], timings: Sequence[dict[str, Any]], path: Path, *, store: str) -> list[Path]:
-    """Write the page and its PNGs beside it (`<page>-<what>.png`); returns the pictures.
+def places_listed(records: Sequence[Record], timings: Sequence[dict[str, Any]]) -> tuple[list[Place], list[Place]]:
+    """The places of the default study in its order, and the others; all of them where there are none of the first."""
+    known = listed()
+    found = places_of(records, timings, axis="architecture", listed=ARCHITECTURES)
+    identity = {place: (place.task, place.beside, place.setting.protocol) for place in found}
+    first = sorted((place for place in found if identity[place] in known), key=lambda p: known.index(identity[p]))
+    return first or found, [place for place in found if place not in first] if first else []
 
-    Args:
-        records: final and tuning runs of a store, under the standard protocol.
-        timings: its timing rows.
-    """
-    everything = places_of(records, timings)
-    places = [place for place in everything if place.is_listed] or everything
-    others = [place for place in everything if place not in places]
-    rankings = rankings_of(places)
-    pictures: list[Path] = []
 
-    def picture(what: str) -> Path:
-        pictures.append(path.with_name(f"{path.stem}-{what}.png"))
-        return pictures[-1]
+def sentences(records: Sequence[Record]) -> list[str]:
+    """The answer in short."""
+    places, _ = places_listed(records, [])
+    return summary.sentences_of(places, rankings_of(places), rates.Trials(records))
 
-    lines = ["# Which architecture?", "", *_caption(places), "", *summary.section(places, rankings)]
-    leading = [ranking.leading if ranking.tells else () for ranking in rankings]
-    overview = look.draw_overview(places, leading, picture("accuracy"))
-    lines += [
-        f"![Test accuracy by place and architecture]({overview.name})",
-        "",
-        "Mean test accuracy with a 95% t interval, a dot a seed; dotted: chance. Full marks: who leads.",
-        "",
+
+def write_page(
+    records: Sequence[Record], timings: Sequence[dict[str, Any]], path: Path, *, store: str, command: str
+) -> list[Path]:
+    """Write the page and its pictures; records: final and tuning runs."""
+    places, others = places_listed(records, timings)
+    rankings, trials = rankings_of(places), rates.Trials(records)
+    page = Page(
+        path=path,
+        title="Which architecture?",
+        store=store,
+        records=[record for record in records if record["purpose"] == FINAL],
+        commands=[run_command(NAME, PLANS, [row for p in [*places, *others] for row in p.rows], store), command],
+        finding=summary.finding_of(places, rankings),
+        limits=[
+            _caption(places),
+            summary.sureness(places, rankings),
+            "Exploratory: no pair of architectures was declared before the runs; models and data are small.",
+        ],
+        questions=QUESTIONS,
+        superseded=sum(place.superseded for place in [*places, *others]),
+    )
+    page.picture = _overview(page, places, dict(zip((place.name for place in places), rankings, strict=True)))
+    page.sections = [
+        *summary.section(places, rankings, trials),
         "## Place by place: how well, how fast, at what cost?",
-        "",
-        "Test accuracy: mean over seeds with a 95% t interval. Steps: median over all seeds until validation accuracy"
-        " was half-way from chance to 1, a run that never got there counts as later than any, with a distribution-free"
-        " interval (below six seeds it is open above), and how many got there. Throughput counts cells and comes from a"
-        " timing session of its own, all cells interleaved, one thread.",
-        "",
+        f"{STEPS} Throughput counts cells and comes from a timing session of its own, all cells interleaved, one"
+        " thread.",
+        *(line for place in places for line in _place(page, place)),
+        *ranks.section(page, places, rankings),
+        *recall.section(page, places),
+        *_rates(page, places, trials),
+        *_other_settings(others, trials),
     ]
-    for place in places:
-        lines += _place(place, picture(f"{place.slug}-front"))
-    lines += ranks.section(places, rankings, picture("ranks"))
-    lines += recall.section(places, picture("state"))
-    lines += _rates(places, picture("rates"))
-    for setting, found in _by_setting(others).items():
-        lines += [f"## Under another setting: {setting}", "", *_caption(found), ""]
-        lines += summary.section(found, rankings_of(found))
-    final = [record for record in records if record["purpose"] == "final"]
-    lines += ["## Outcomes and provenance", "", *outcome_lines(final)]
-    lines += ["", "Made by:", "", "```", *_commands(everything, store, path.name), "```"]
-    path.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
-    return [found for found in pictures if found.exists()]
+    return page.write()
 
 
-def _caption(places: Sequence[Place]) -> list[str]:
-    """What was compared, under which protocols, and whether rates were tuned."""
-    names = look.names_of(places)
-    settings = dict.fromkeys(place.setting for place in places)
-    selections = dict.fromkeys(place.table[4] for place in places)
-    tuned = "; ".join(TUNED_CAPTION.format(each) if each != UNTUNED else UNTUNED_CAPTION for each in selections)
+def _overview(page: Page, places: Sequence[Place], rankings: dict[str, Any]) -> list[str]:
+    groups = {
+        place.name: sorted((row for row in place.rows if row.scores), key=lambda row: -row.accuracy.mean)
+        for place in places
+    }
+    colours = colours_of(row.architecture for place in places for row in place.rows)
+    figure = draw_accuracy(
+        groups,
+        label=lambda row: display_spec("architecture", row.architecture),
+        colour=lambda row: colours[row.architecture],
+        full=lambda name, row: rankings[name].tells and row.architecture in rankings[name].leading,
+    )
     return [
-        f"{counted(len(names), 'architecture')} in {counted(len(places), 'place')}; {'; '.join(settings)}; {tuned}."
+        *page.draw("accuracy", "Test accuracy by place and architecture", figure),
+        "Mean test accuracy with a 95% t interval, a dot for each seed; dotted: chance. Full marks: who leads.",
     ]
 
 
-def _place(place: Place, picture: Path) -> list[str]:
+def _caption(places: Sequence[Place]) -> str:
+    """What was compared, under which protocols, and whether rates were tuned."""
+    names = {row.architecture for place in places for row in place.rows}
+    settings = dict.fromkeys(place.setting.text for place in places)
+    tuned = dict.fromkeys(selection_caption(place.setting.lr_selection) for place in places)
+    return (
+        f"{counted(len(names), 'architecture')} in {counted(len(places), 'place')}; {'; '.join(settings)};"
+        f" {'; '.join(tuned)}."
+    )
+
+
+def _place(page: Page, place: Place) -> list[str]:
     """One place: the table, then accuracy against throughput."""
-    star = "; " + RESAMPLED_CAPTION if place.resampled else ""
+    star = "; " + RESAMPLED_CAPTION if place.test_train_ratio else ""
     return [
         f"### {place.name}",
-        "",
-        f"{short('task', place.task)}; chance {place.chance:.3f}; {place.setting}{star}.",
-        "",
+        f"{display_spec('task', place.task)}; chance {place.chance:.3f}; {place.setting.text}{star}.",
         table([_columns(row) for row in place.rows]),
-        "",
-        *pareto.section(place.rows, picture),
+        *pareto.section(page, f"{place.slug}-front", place.rows),
     ]
 
 
 def _columns(row: Row) -> dict[str, str]:
-    others = [f"{count} {status}" for status, count in row.outcomes.items() if status != "done"]
     facts = {"parameters": row.parameters, "state": row.get("state_size"), "FLOPs/token": row.get("flops_per_token")}
     return {
-        "architecture": look.name_of(row.architecture),
-        "test accuracy": "; ".join([interval_text(row.accuracy)] * bool(row.done) + others),
-        "steps to half-way": median_text(
-            censored_median([record.get("steps_to_threshold") for record in row.records]), row.steps
-        )
-        if row.done
-        else "",
+        "architecture": display_spec("architecture", row.architecture),
+        "test accuracy": accuracy_text(row),
+        "steps to half-way": steps_text(row),
         "train tok/s": speed_text(row, "train_tokens_per_second"),
         "infer tok/s": speed_text(row, "forward_tokens_per_second"),
         "width": str(row.get("width") or ""),
@@ -122,39 +127,21 @@ def _columns(row: Row) -> dict[str, str]:
     }
 
 
-def _rates(places: Sequence[Place], picture: Path) -> list[str]:
-    """Score against learning rate."""
-    if not any(place.tuning for place in places):
-        return []
-    edge = rates.edge_text([row for place in places for row in place.rows])
-    return [
-        "## How much does the learning rate decide?",
-        "",
-        f"![Score against learning rate]({look.draw_rates(places, picture).name})",
-        "",
-        "Validation accuracy of the tuning runs (seeds of their own, which no score uses) against the learning rate; a"
-        f" ring marks the rate that was chosen.{' ' + edge if edge else ''}",
-        "",
-    ]
+def _rates(page: Page, places: Sequence[Place], trials: rates.Trials) -> list[str]:
+    """Score against learning rate: a panel for each architecture, a line for each place."""
+    names = {row: place.name for place in places for row in place.rows}
+    rows = [row for place in places for row in place.rows]
+    found = rates.section(
+        page, "rates", rows, trials, panel=lambda row: display_spec("architecture", row.architecture),
+        line=lambda row: names[row], across=4,
+    )  # fmt: skip
+    return found and ["## How much does the learning rate decide?", *found]
 
 
-def _by_setting(places: Sequence[Place]) -> dict[str, list[Place]]:
-    found: dict[str, list[Place]] = {}
-    for place in places:
-        found.setdefault(place.setting, []).append(place)
-    return found
-
-
-def _commands(places: Sequence[Place], store: str, page: str) -> list[str]:
-    """The commands that make the runs and this page."""
-    ran = {(row.task, row.architecture, row.scan, place.table[1]) for place in places for row in place.rows}
-    seeds = min(len(row.records) for place in places for row in place.rows)
-    devices = " ".join(sorted({f"--device {place.table[2]}" for place in places}))
-    lines = ["# no size of the study has just these cells; see the settings above"]
-    for name, make in PLANS.items():
-        plan = make()
-        if ran == {(cell.task, cell.architecture, cell.scan, without_rate(cell.protocol)) for cell in plan.cells}:
-            size = "" if name == "default" else f" --{name}"
-            number = "" if seeds == plan.seeds else f" --seeds {seeds}"
-            lines = [f"python -m harness {NAME} run{size}{number} {devices} --store {store}"]
-    return [*lines, f"python -m harness {NAME} report --store {store} -o {page}"]
+def _other_settings(places: Sequence[Place], trials: rates.Trials) -> list[str]:
+    lines: list[str] = []
+    for setting in dict.fromkeys(place.setting for place in places):
+        found = [place for place in places if place.setting == setting]
+        lines += [f"## Under another setting: {setting.text}", _caption(found)]
+        lines += summary.section(found, rankings_of(found), trials)[1:]
+    return lines

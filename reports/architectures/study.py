@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.cells import Cell, cell_from
+from harness.analysis.summary import without_rate
+from harness.registry.cells import Cell, cell_from
+from harness.registry.study import Design
 
-from ..plan import Plan
+from ..designs import Plan
+from ..page import Question
+from ..places import without_transfer
 
 NAME = "architectures"
 ARCHITECTURES = (
@@ -15,7 +19,7 @@ ARCHITECTURES = (
     "global-attention:positions=rotary", "hybrid", "mean-pool",
 )  # fmt: skip
 """All that are here, each as its paper has it by default; attention over everything with rotary positions, since
-without any it cannot tell orders apart by construction, which mean-pool stands for."""
+without any it is blind to order by construction, which mean-pool stands for."""
 
 STEPS = 300
 SEEDS = 5
@@ -38,19 +42,25 @@ PLACES = (
 MORE_RECALL = tuple(f"associative-recall:length={8 * n},pairs={n},vocabulary={8 * n}" for n in (4, 8))
 WIDTHS = (16, 64)
 
+QUESTIONS = (
+    Question("best", "Which architectures differ?", "places", declared=False),
+    Question("scan", "Is Hilbert better than rows, and for whom?", "architectures", declared=False),
+    Question("state", "Does a larger state remember more?", "not corrected", declared=False),
+)
+
 Place = tuple[str, str, str]
 
 
 def default_plan(seeds: int | None = None) -> Plan:
     """Every architecture in six places, at equal width."""
-    return Plan(name=NAME, cells=_cells(PLACES), seeds=seeds or SEEDS)
+    return Plan(cells=_cells(PLACES), seeds=seeds or SEEDS)
 
 
 def quick_plan(seeds: int | None = None) -> Plan:
     """A minute or two, to see that everything works; it decides nothing."""
     short = "standard:steps=20,evaluate_every=5,validation_samples=128,test_samples=256"
     places = [(RECALL, "horizontal", short), *(("locality2d", scan, short) for scan in ("horizontal", "hilbert"))]
-    return Plan(name=NAME, cells=_cells(places, ("gated-ssm", "lstm", "mean-pool")), seeds=seeds or 2)
+    return Plan(cells=_cells(places, ("gated-ssm", "lstm", "mean-pool")), seeds=seeds or 2)
 
 
 def full_plan(seeds: int | None = None) -> Plan:
@@ -64,10 +74,20 @@ def full_plan(seeds: int | None = None) -> Plan:
     ]
     recall = [(RECALL, "horizontal", f"{RECALL_PROTOCOL},width={width}") for width in WIDTHS]
     harder = [(task, "horizontal", RECALL_PROTOCOL.replace(f"steps={STEPS}", "steps=3000")) for task in MORE_RECALL]
-    return Plan(name=NAME, cells=_cells([*PLACES, *longer, *matched, *recall, *harder]), seeds=seeds or 2 * SEEDS)
+    return Plan(cells=_cells([*PLACES, *longer, *matched, *recall, *harder]), seeds=seeds or 2 * SEEDS)
 
 
 PLANS = {"quick": quick_plan, "default": default_plan, "full": full_plan}
+
+
+def design(size: str, seeds: int | None) -> Design:
+    """The stages of a size."""
+    return PLANS[size](seeds).design()
+
+
+def describe(size: str) -> list[str]:
+    """What a size runs."""
+    return PLANS[size]().text
 
 
 def _cells(places: Sequence[Place], architectures: Sequence[str] = ARCHITECTURES) -> tuple[Cell, ...]:
@@ -78,3 +98,9 @@ def _cells(places: Sequence[Place], architectures: Sequence[str] = ARCHITECTURES
         for architecture in architectures
     ]
     return tuple(dict.fromkeys(cells))
+
+
+def listed() -> list[tuple[str, str, str]]:
+    """Task, scan and protocol without its rate of the default study's places, in their order."""
+    cells = [cell_from(task, ARCHITECTURES[0], scan, protocol) for task, scan, protocol in PLACES]
+    return [(cell.task, cell.scan, without_transfer(without_rate(cell.protocol))) for cell in cells]

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.statistics import mean_interval
+from harness.analysis.statistics import mean_interval
 
-from .drawing import COLOURS
-from .evidence import exceeds, lies
-from .experiment import (
-    FROZEN_GATED,
-    FROZEN_UNGATED,
-    Check,
-    Experiment,
-    Point,
-    Results,
-    Table,
-    interval_text,
-    point,
-    text_of,
-)
+from ..figures import GREY, colours_of, panels, plot_line, whisker
+from ..text import median_text
+from .evidence import Values, column, exceeds, lies
+from .experiment import FROZEN_GATED, FROZEN_UNGATED, Experiment, Judge, Point, Results, Table, mean_of, point
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,14 +44,9 @@ WINDOWS = (1, 2, 4)
 POSITIONS = ("learned", "sinusoidal", "rotary")
 
 MATCHED_ONLY = (
-    "ungated SSM",
-    "gated SSM, projections trained",
-    "local attention 2, learned",
-    "local attention 2, rotary",
-    "gated linear attention",
-    "LSTM",
-    "mean pool",
-)
+    "ungated SSM", "gated SSM, projections trained", "local attention 2, learned", "local attention 2, rotary",
+    "gated linear attention", "LSTM", "mean pool",
+)  # fmt: skip
 """Mixers that do not run on placement=paper, where they would tell nothing that the others do not."""
 
 EPOCHS = 150
@@ -95,39 +79,34 @@ def mixing(placement: str, mixer: str, *, epochs: int = EPOCHS) -> Point:
     return point(task, MIXERS[mixer], f"paper:{settings},{rule},{evaluation}", tune=tune, **facts)
 
 
-def _short_points(placement: str) -> list[Point]:
-    return [mixing(placement, mixer) for mixer in MIXERS if placement == "matched" or mixer not in MATCHED_ONLY]
+LONG_POINTS = [mixing("matched", f"global attention, {kind}", epochs=LONG) for kind in LONG_KINDS]
+"""Attention with positions, where position alone is worth nothing."""
+
+POINTS = [
+    *(
+        mixing(placement, mixer)
+        for placement in PLACEMENTS
+        for mixer in MIXERS
+        if placement == "matched" or mixer not in MATCHED_ONLY
+    ),
+    *LONG_POINTS,
+]
 
 
-def _long_points() -> list[Point]:
-    """Attention with positions, where position alone is worth nothing."""
-    return [mixing("matched", f"global attention, {kind}", epochs=LONG) for kind in LONG_KINDS]
-
-
-def _points(_: Results | None = None) -> list[Point]:
-    return [p for placement in PLACEMENTS for p in _short_points(placement)] + _long_points()
-
-
-def _ends(results: Results, placement: str, mixer: str) -> list[float]:
-    return results.values(mixing(placement, mixer), "test_accuracy")
-
-
-def _best(results: Results, placement: str, mixers: Sequence[str]) -> list[float]:
+def ends(placement: str, *mixers: str) -> Values:
     """Accuracies of the mixer with the highest mean: the choice is in its favour."""
-    return max((_ends(results, placement, mixer) for mixer in mixers), key=lambda v: float(np.mean(v)) if v else 0.0)
+    values = [column(mixing(placement, mixer)) for mixer in mixers]
+    return lambda results: max(
+        (value(results) for value in values), key=lambda found: float(np.mean(found)) if found else 0.0
+    )
 
 
-def _judge(results: Results) -> list[Check]:
-    """The paper's order on either placement; then, of our own, what attention makes of positions."""
-    return [check for placement in PLACEMENTS for check in judge_order(results, placement)] + _judge_positions(results)
-
-
-def judge_order(results: Results, placement: str) -> list[Check]:
+def order_checks(placement: str) -> list[Judge]:
     """The paper's claim, on one placement."""
     gated, mamba, local, blind = (
-        _ends(results, placement, mixer) for mixer in ("gated SSM", "Mamba", "local attention 2", "global attention")
+        ends(placement, mixer) for mixer in ("gated SSM", "Mamba", "local attention 2", "global attention")
     )
-    windows = _best(results, placement, [f"local attention {window}" for window in WINDOWS])
+    windows = ends(placement, *(f"local attention {window}" for window in WINDOWS))
     where = f"placement={placement}, {EPOCHS} epochs: "
     return [
         exceeds(gated, local, where + "the gated SSM ends above local attention, window 2"),
@@ -138,51 +117,48 @@ def judge_order(results: Results, placement: str) -> list[Check]:
     ]
 
 
-def _judge_positions(results: Results) -> list[Check]:
-    with_positions = [f"global attention, {kind}" for kind in POSITIONS]
-    where = f"placement=matched, {EPOCHS} epochs: "
-    checks = [
-        exceeds(
-            _ends(results, "paper", "global attention, learned"),
-            _ends(results, "paper", "global attention"),
-            f"placement=paper, {EPOCHS} epochs: learned positions lift global attention by .05 or more",
-            by=0.05,
-        ),
+POSITION_CHECKS = [
+    exceeds(
+        ends("paper", "global attention, learned"), ends("paper", "global attention"),
+        f"placement=paper, {EPOCHS} epochs: learned positions lift global attention by .05 or more", by=0.05,
+    ),
+    lies(
+        ends("matched", "global attention, learned"),
+        f"placement=matched, {EPOCHS} epochs: learned positions leave global attention within .05 of chance: what they"
+        " gave was position", **NEAR_CHANCE,
+    ),
+    exceeds(
+        ends("matched", "gated SSM"), ends("matched", *(f"global attention, {kind}" for kind in POSITIONS)),
+        f"placement=matched, {EPOCHS} epochs: the gated SSM ends above global attention with the best of three kinds of"
+        " positions",
+    ),
+    *(
         lies(
-            _ends(results, "matched", "global attention, learned"),
-            where + "learned positions leave global attention within .05 of chance: what they gave was position",
-            **NEAR_CHANCE,
-        ),
-        exceeds(
-            _ends(results, "matched", "gated SSM"),
-            _best(results, "matched", with_positions),
-            where + "the gated SSM ends above global attention with the best of three kinds of positions",
-        ),
-    ]
-    for kind, p in zip(LONG_KINDS, _long_points(), strict=True):
-        statement = f"placement=matched, {LONG} epochs: global attention, {kind}, ends above .75: it has learned order"
-        checks.append(lies(results.values(p, "test_accuracy"), statement, above=0.75))
-    return checks
+            column(p), f"placement=matched, {LONG} epochs: global attention, {kind}, ends above .75: it has learned"
+            " order", above=0.75,
+        )
+        for kind, p in zip(LONG_KINDS, LONG_POINTS, strict=True)
+    ),
+]  # fmt: skip
+"""Of our own: what attention makes of positions."""
 
 
 def _table(results: Results) -> Table:
     """Where a mixer ended, how high it was on the way, when it got to .99, and what its step was."""
-    rows = []
-    for p in results.known(_points()):
-        records = results.done(p)
-        rows.append(
-            {
-                **{name: str(value) for name, value in p.facts},
-                "trials": str(len(results.of(p))),
-                "test accuracy": interval_text(results.values(p, "test_accuracy")),
-                "mean accuracy on the way": interval_text(results.values(p, "curve_area")),
-                "epochs to accuracy .99": text_of(results.steps(p, "steps_to_threshold")),
-                "position alone": f"{records[0]['position_marginal_ceiling']:.2f}",
-                "trials with F = 0": str(sum(record["test_loss"] == 1 for record in records)),
-                "eta": f"{records[0]['learning_rate']:g}" + (", tuned" if p.tune else ""),
-            }
-        )
-    return rows
+    return [
+        {
+            **{name: str(value) for name, value in p.facts},
+            "trials": str(len(results.of(p))),
+            "test accuracy": mean_of(results.values(p, "test_accuracy")),
+            "mean accuracy on the way": mean_of(results.values(p, "mean_validation_accuracy")),
+            "epochs to accuracy .99": median_text(results.steps(p, "steps_to_threshold")),
+            "position alone": f"{records[0]['position_marginal_ceiling']:.2f}",
+            "trials with F = 0": str(sum(record["test_loss"] == 1 for record in records)),
+            "eta": f"{records[0]['learning_rate']:g}" + (", tuned" if p.tune else ""),
+        }
+        for p in results.known(POINTS)
+        for records in [results.done(p)]
+    ]
 
 
 FAMILIES = {
@@ -195,42 +171,41 @@ FAMILIES = {
 """What shares a panel."""
 
 
-def _draw(results: Results, figure: Figure) -> None:
-    """Test accuracy over epochs: a row a placement, a column a family; the long runs stand last."""
-    figure.set_size_inches(12, 6.2)
-    panels: np.ndarray = figure.subplots(len(PLACEMENTS), len(FAMILIES) + 1, sharey=True)
-    for row, placement in zip(panels, PLACEMENTS, strict=True):
-        for axis, (family, names) in zip(row, FAMILIES.items(), strict=False):
-            points = [p for p in _short_points(placement) if p.get("mixer") in names]
-            _draw_family(axis, results, points, f"placement={placement}: {family}")
-        row[0].set_ylabel("test accuracy (dotted: position alone)")
-    panels[0, -1].set_visible(False)
-    _draw_family(panels[1, -1], results, _long_points(), f"placement=matched: {LONG} epochs, steps not tuned")
-    panels[0, 0].set_ylim(0.3, 1.03)  # intervals of few trials reach far beyond what an accuracy can be
+def _draw(results: Results, points: Sequence[Point]) -> Figure | None:
+    """Test accuracy over epochs: a row for each placement, a panel for each family; the long runs stand last."""
+    groups = {
+        f"placement={placement}: {family}": [
+            p for p in points if p.tune and p.get("placement") == placement and p.get("mixer") in names
+        ]
+        for placement in PLACEMENTS
+        for family, names in FAMILIES.items()
+    }
+    groups[f"placement=matched: {LONG} epochs, steps not tuned"] = LONG_POINTS
+    figure, found = panels({title: title for title in groups}, width=4.0, height=3.0, sharey=True)
+    for title, axis in found.items():
+        known = results.known(groups[title])
+        colours = colours_of(p.architecture for p in known)
+        for p in known:
+            _draw_history(axis, results, p, colours[p.architecture])
+        for ceiling in {results.done(p)[0]["position_marginal_ceiling"] for p in known}:
+            axis.axhline(ceiling, color=GREY, linewidth=0.8, linestyle=":")
+        axis.set_xlabel("epoch", fontsize=8)
+        if known:
+            axis.legend(fontsize=6.5, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+        axis.set_ylim(0.3, 1.03)  # intervals of few trials reach far beyond what an accuracy can be
+    for axis in list(found.values())[::3]:
+        axis.set_ylabel("test accuracy (dotted: position alone)", fontsize=8)
+    return figure
 
 
-def _draw_family(axis: Axes, results: Results, points: Sequence[Point], title: str) -> None:
-    known = results.known(points)
-    for place, p in enumerate(known):
-        _draw_course(axis, results, p, COLOURS[place % len(COLOURS)])
-    for ceiling in {results.done(p)[0]["position_marginal_ceiling"] for p in known}:
-        axis.axhline(ceiling, color="#666666", linewidth=0.8, linestyle=":")
-    axis.set_title(title, fontsize=8)
-    axis.set_xlabel("epoch")
-    axis.grid(alpha=0.25)
-    if known:
-        axis.legend(fontsize=6.5, frameon=False, loc="upper left")
-
-
-def _draw_course(axis: Axes, results: Results, p: Point, colour: str) -> None:
+def _draw_history(axis: Axes, results: Results, p: Point, colour: str) -> None:
     """Mean over trials in its 95% interval; an ended trial keeps its accuracy."""
     curves = [record["curve"] for record in results.done(p)]
     steps = max((curve["step"] for curve in curves), key=lambda steps: steps[-1])
     values = np.array([np.interp(steps, curve["step"], curve["test_accuracy"]) for curve in curves])
-    halves = [half if math.isfinite(half := mean_interval(list(column)).half) else 0.0 for column in values.T]
+    halves = [(whisker(mean_interval(list(each))) or [0.0])[0] for each in values.T]
     mean = values.mean(0)
-    axis.fill_between(steps, mean - halves, mean + halves, color=colour, alpha=0.12, linewidth=0)
-    axis.plot(steps, mean, color=colour, linewidth=1.4, label=p.get("mixer"))
+    plot_line(axis, steps, mean, mean - halves, mean + halves, colour=colour, label=p.get("mixer"))
 
 
 EXPERIMENTS = [
@@ -252,8 +227,9 @@ EXPERIMENTS = [
             f" placement at L=12. Attention with positions also runs {LONG} epochs at eta={LONG_RATE:g}, not tuned."
             " All values are ours but d, m=50 and the descent"
         ),
-        points=_points,
-        judge=_judge,
+        points=POINTS,
+        # The paper's order on either placement; then, of our own, what attention makes of positions.
+        checks=[*(check for placement in PLACEMENTS for check in order_checks(placement)), *POSITION_CHECKS],
         table=_table,
         draw=_draw,
     ),

@@ -8,24 +8,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.statistics import mean_interval
+from harness.analysis.statistics import Interval, mean_interval
 
+from ..figures import GREY, PALETTE, label_outside, legend_below, new_figure, panels, plot_line, whisker
 from .experiment import Point, Results
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-COLOURS = ("#0b6e99", "#c2410c", "#4d7c0f", "#7c3aed", "#334155", "#be185d", "#b45309", "#0f766e", "#a16207", "#1d4ed8")
 
 NAMES = {
     "steps_to_convergence": "epochs to test loss < .001",
     "steps_to_threshold": "epochs to test accuracy .99",
     "test_accuracy": "test accuracy",
     "test_loss": "test hinge loss",
-}
-
-
-TRAJECTORIES = {
     "gate_input_plus": "w_D . o_+",
     "gate_input_minus": "w_D . o_-",
     "gate_input_irrelevant": "w_D . irrelevant (mean)",
@@ -39,19 +35,24 @@ TRAJECTORIES = {
     "hidden_negative_minus": "rows v < 0, o_-",
     "hidden_negative_irrelevant": "rows v < 0, irrelevant",
 }
-"""What a recorded trajectory is called in a legend."""
+"""What a column or a recorded trajectory is called in a figure."""
+
+
+def plot_means(axis: Axes, x: Sequence[float], intervals: Sequence[Interval], colour: str, label: str) -> None:
+    """Means with their intervals."""
+    halves = [(whisker(interval) or [0.0])[0] for interval in intervals]
+    means = [interval.mean for interval in intervals]
+    axis.errorbar(x, means, yerr=halves, color=colour, marker="o", markersize=4, capsize=2, label=label)
 
 
 def plot_steps(
     results: Results,
-    figure: Figure,
     points: Sequence[Point],
     *,
     x: str,
     line: str | None = None,
     column: str = "steps_to_convergence",
-    log: bool = False,
-) -> None:
+) -> Figure | None:
     """A column over the fact `x`, a line for each value of the fact `line`.
 
     Steps: median with its distribution-free interval; a triangle at the budget where half the trials or more did not
@@ -59,81 +60,69 @@ def plot_steps(
     """
     from matplotlib.ticker import NullLocator
 
-    axis = figure.subplots()
     known = results.known(points)
+    if not known:
+        return None
+    figure = new_figure(6.4, 3.8)
+    axis = figure.subplots()
     steps = column.startswith("steps")
     for index, value in enumerate(dict.fromkeys(p.get(line) for p in known) if line else [None]):
         series = [p for p in known if line is None or p.get(line) == value]
-        colour = COLOURS[index % len(COLOURS)]
-        drawn = [_steps(results, p, column) if steps else _mean(results, p, column) for p in series]
-        label = None if line is None else f"{line} {value}"
-        inside = [(p.get(x), *d) for p, d in zip(series, drawn, strict=True) if d is not None]
+        colour, label = PALETTE[index % len(PALETTE)], "" if line is None else f"{line} {value}"
+        if not steps:
+            intervals = [mean_interval(results.values(p, column)) for p in series]
+            plot_means(axis, [p.get(x) for p in series], intervals, colour, label)
+            continue
+        medians = {p: results.steps(p, column) for p in series}
+        budgets = {p: results.done(p)[0]["step_budget"] for p in series}
+        inside = [p for p in series if math.isfinite(medians[p].value)]
+        beyond = [p for p in series if p not in inside]
         if inside:
-            places, middle, low, high = zip(*inside, strict=True)
-            errors = [np.subtract(middle, low), np.subtract(high, middle)]
-            axis.errorbar(places, middle, yerr=errors, color=colour, marker="o", markersize=4, capsize=2, label=label)
-        beyond = [p for p, d in zip(series, drawn, strict=True) if d is None]
+            middle = [medians[p].value for p in inside]
+            low = [medians[p].value - medians[p].low for p in inside]
+            high = [min(medians[p].high, max(budgets[p], medians[p].value)) - medians[p].value for p in inside]
+            places = [p.get(x) for p in inside]
+            axis.errorbar(
+                places, middle, yerr=[low, high], color=colour, marker="o", markersize=4, capsize=2, label=label
+            )
         if beyond:
-            budgets = [results.done(p)[0]["step_budget"] for p in beyond]
-            where = [p.get(x) for p in beyond]
-            axis.plot(where, budgets, "^", color=colour, fillstyle="none", label=None if inside else label)
-    if log:
-        if steps:
-            axis.set_yscale("log")
-        if all(p.get(x) > 0 for p in known):
-            axis.set_xscale("log")
-            ticks = sorted({p.get(x) for p in known})
-            axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-            axis.xaxis.set_minor_locator(NullLocator())
+            places, ends = [p.get(x) for p in beyond], [budgets[p] for p in beyond]
+            axis.plot(places, ends, "^", color=colour, fillstyle="none", label="" if inside else label)
+    if steps:
+        axis.set_yscale("log")
+    if all(p.get(x) > 0 for p in known):
+        axis.set_xscale("log")
+        ticks = sorted({p.get(x) for p in known})
+        axis.set_xticks(ticks, [f"{tick:,.4g}" for tick in ticks])
+        axis.xaxis.set_minor_locator(NullLocator())
     axis.set_xlabel(x)
     axis.set_ylabel(NAMES.get(column, column))
     axis.grid(alpha=0.25)
-    if line:
-        axis.legend(fontsize=8, frameon=False)
-
-
-def _steps(results: Results, p: Point, column: str) -> tuple[float, float, float] | None:
-    median = results.steps(p, column)
-    if not math.isfinite(median.value):
-        return None
-    high = median.high if math.isfinite(median.high) else results.done(p)[0]["step_budget"]
-    return median.value, median.low, high
-
-
-def _mean(results: Results, p: Point, column: str) -> tuple[float, float, float] | None:
-    interval = mean_interval(results.values(p, column))
-    half = interval.half if math.isfinite(interval.half) else 0.0
-    return interval.mean, interval.mean - half, interval.mean + half
+    legend_below(figure)
+    return figure
 
 
 def plot_trajectories(
-    results: Results, figure: Figure, points: Sequence[Point], names: Sequence[str], *, log: bool = False
-) -> None:
-    """Recorded trajectories over training, a panel a point: mean over trials, band between lowest and highest.
+    results: Results, points: Sequence[Point], *, names: Sequence[str], log: bool = False
+) -> Figure | None:
+    """Recorded trajectories over training, a panel for each point: mean over trials, from the lowest to the highest.
 
     A trial that has ended keeps its last value.
     """
     known = results.known(points)
     if not known:
-        return
-    panels = figure.subplots(1, len(known), squeeze=False, sharey=True)[0]
-    for axis, p in zip(panels, known, strict=True):
+        return None
+    figure, found = panels({p: p.label for p in known}, width=3.2, height=2.8, sharey=True)
+    for p, axis in found.items():
         curves = [record["curve"] for record in results.done(p)]
-        last = max(curve["step"][-1] for curve in curves)
-        steps = (
-            np.unique(np.concatenate([[0], np.geomspace(1, max(last, 2), 200)])) if log else np.linspace(0, last, 200)
-        )
-        for index, name in enumerate(names):
+        end = max(curve["step"][-1] for curve in curves)
+        steps = np.unique(np.concatenate([[0], np.geomspace(1, max(end, 2), 200)])) if log else np.linspace(0, end, 200)
+        for name, colour in zip(names, PALETTE, strict=False):
             values = np.array([np.interp(steps, curve["step"], curve[name]) for curve in curves if name in curve])
-            if not len(values):
-                continue
-            colour = COLOURS[index % len(COLOURS)]
-            axis.plot(
-                steps, values.mean(0), color=colour, label=TRAJECTORIES.get(name, name.replace("_", " ")), linewidth=1.4
-            )
-            axis.fill_between(steps, values.min(0), values.max(0), color=colour, alpha=0.15, linewidth=0)
-        axis.set_title(p.label, fontsize=8)
-        axis.set_xlabel("epoch")
-        axis.axhline(0, color="#666666", linewidth=0.7)
-        axis.grid(alpha=0.25)
-    panels[0].legend(fontsize=7, frameon=False)
+            if len(values):
+                label = NAMES.get(name, name.replace("_", " "))
+                plot_line(axis, steps, values.mean(0), values.min(0), values.max(0), colour=colour, label=label)
+        axis.axhline(0, color=GREY, linewidth=0.7)
+    label_outside(found, x="epoch")
+    legend_below(figure)
+    return figure

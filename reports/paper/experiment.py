@@ -1,16 +1,21 @@
-"""What an experiment is: settings to run, checks stated beforehand, a figure."""
+"""What an experiment is: settings to run, checks stated beforehand, a table, a figure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from harness.cells import UNTUNED, Cell, cell_from
-from harness.censored import Median, censored_median
-from harness.record import Record
-from harness.summary import without_rate
+from harness.analysis.censored import Median, censored_median
+from harness.analysis.scores import scores_of
+from harness.analysis.statistics import mean_interval
+from harness.analysis.summary import without_rate
+from harness.contracts.outcome import Status
+from harness.registry.cells import Cell, LrSelection, cell_from
+from harness.store.record import Record
+
+from ..text import interval_text, median_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -60,10 +65,13 @@ class Results:
         records: final runs of a store, of whatever study.
     """
 
-    def __init__(self, records: Iterable[Record]):
+    def __init__(self, records: Iterable[Mapping[str, Any]]):
         self._by_cell: dict[tuple[object, ...], list[Record]] = {}
         for record in records:
-            self._by_cell.setdefault(_place(record), []).append(record)
+            tuned = LrSelection.from_record(record) is not None
+            protocol = without_rate(record["protocol"]) if tuned else record["protocol"]
+            place = record["task"], record["architecture"], record["scan"], protocol, tuned
+            self._by_cell.setdefault(place, []).append(dict(record))
 
     def of(self, point: Point) -> list[Record]:
         """Records of a point's trials, by seed, whatever their outcome."""
@@ -74,29 +82,25 @@ class Results:
 
     def done(self, point: Point) -> list[Record]:
         """Records of the trials that ran to their end."""
-        return [record for record in self.of(point) if record["status"] == "done"]
+        return [record for record in self.of(point) if record["status"] == Status.DONE]
 
     def values(self, point: Point, name: str) -> list[Any]:
-        """One column of the trials that ran to their end."""
+        """One column of the trials that ran to their end; of accuracy also of those that diverged: it is chance."""
+        if name == "test_accuracy":
+            return list(scores_of(self.of(point)).values()) if self.of(point) else []
         return [record[name] for record in self.done(point)]
 
     def steps(self, point: Point, name: str = "steps_to_convergence") -> Median:
         """Median steps to an end point; a run that did not finish did not arrive."""
         return censored_median([record.get(name) for record in self.of(point)])
 
-    def last(self, point: Point, name: str) -> list[float]:
-        """The last value of a recorded trajectory, trial by trial."""
-        return [record["curve"][name][-1] for record in self.done(point) if name in record["curve"]]
+    def at(self, point: Point, name: str, index: int = -1) -> list[float]:
+        """A value of a recorded trajectory, the last unless another is asked for, trial by trial."""
+        return [record["curve"][name][index] for record in self.done(point) if name in record["curve"]]
 
     def known(self, points: Iterable[Point]) -> list[Point]:
         """Those points of which there are trials."""
         return [point for point in points if self.done(point)]
-
-
-def _place(record: Record) -> tuple[object, ...]:
-    tuned = record["selection"] != UNTUNED
-    protocol = without_rate(record["protocol"]) if tuned else record["protocol"]
-    return record["task"], record["architecture"], record["scan"], protocol, tuned
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,59 +120,82 @@ def verdict(checks: Sequence[Check]) -> str:
     return "shown" if held == len(checks) else "partly" if held else "not shown"
 
 
-Table = list[dict[str, str]]
+Table: TypeAlias = list[dict[str, str]]
+Judge: TypeAlias = Callable[[Results], Check]
+"""A check before the trials are known."""
+
+Family: TypeAlias = Callable[[int], Point]
+"""The point at a number of training sequences."""
+
+
+LADDER = (8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256, 362, 512, 724, 1024, 1448, 2048, 2896, 4096)
+"""Numbers of training sequences that the bisection may try, a factor of sqrt 2 apart."""
+
+
+def bisect(results: Results, family: Family) -> tuple[list[Point], int, int]:
+    """Points asked for so far, the next one included, and where that leaves the bisection.
+
+    Returns the points, and indices into LADDER: the largest that is known to fail (or -1), the smallest that works.
+    A number of sequences generalizes where the median trial converges: test loss below .001 within the budget.
+    """
+    points: list[Point] = []
+    fails, works = -1, len(LADDER)
+    while works - fails > 1:
+        middle = (fails + works) // 2
+        points.append(family(LADDER[middle]))
+        trials = results.of(points[-1])
+        if not trials:
+            break
+        arrived = sum(record.get("steps_to_convergence") is not None for record in trials)
+        fails, works = (fails, middle) if 2 * arrived >= len(trials) else (middle, works)
+    return points, fails, works
 
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
     """One figure, table or theorem of the paper.
 
-    id: as on the command line. claim: what the paper says. setting: what is ours in how it was run.
-    points: what to run, given what is known so far; asked again until it asks for nothing new.
-    judge: the checks, whose statements were written before the runs. table: the numbers. draw: the figure.
+    id: as on the command line. claim: what the paper says. setting: what is ours in how it was run. points: what to
+    run. families: bisections that decide what else to run from what is known. checks: their statements were written
+    before the runs. draw: the figure. trajectories: columns of the usual table, title -> name of a trajectory. table:
+    another table.
     """
 
     id: str
     title: str
     claim: str
     setting: str
-    points: Callable[[Results], list[Point]]
-    judge: Callable[[Results], list[Check]]
-    table: Callable[[Results], Table]
-    draw: Callable[[Results, Figure], None]
+    points: Sequence[Point]
+    checks: Sequence[Judge]
+    draw: Callable[[Results, Sequence[Point]], Figure | None]
+    families: Mapping[str, Family] = field(default_factory=dict)
+    trajectories: Mapping[str, str] = field(default_factory=dict)
+    table: Callable[[Results], Table] | None = None
 
+    def asked(self, results: Results) -> list[Point]:
+        """What to run, given what is known so far."""
+        return [*self.points, *(p for family in self.families.values() for p in bisect(results, family)[0])]
 
-def columns(results: Results, points: Sequence[Point], *, trajectories: Mapping[str, str] | None = None) -> Table:
-    """The usual table: a row a point with trials, both end points, test accuracy, and last values of trajectories.
+    def judge(self, results: Results) -> list[Check]:
+        """All checks."""
+        return [check(results) for check in self.checks]
 
-    Args:
-        trajectories: column title -> name of a recorded trajectory.
-    """
-    rows = []
-    for p in results.known(points):
-        row = {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in p.facts}
-        row |= {
-            "trials": str(len(results.of(p))),
-            "epochs to loss < .001": text_of(results.steps(p)),
-            "mean of those": mean_text(results.steps(p)),
-            "epochs to accuracy .99": text_of(results.steps(p, "steps_to_threshold")),
-            "test accuracy": interval_text(results.values(p, "test_accuracy")),
-        }
-        for title, name in (trajectories or {}).items():
-            row[title] = interval_text(results.last(p, name), digits=2)
-        rows.append(row)
-    return rows
-
-
-def text_of(median: Median) -> str:
-    """Median with its interval and how many arrived: "120 [90, 150], 10 of 10"."""
-
-    def number(value: float) -> str:
-        return "never" if value == float("inf") else f"{value:,.0f}"
-
-    if not median.reached:
-        return f"0 of {median.n}"
-    return f"{number(median.value)} [{number(median.low)}, {number(median.high)}], {median.reached} of {median.n}"
+    def rows(self, results: Results) -> Table:
+        """Its table: one row per point with trials, both end points, test accuracy, last values of trajectories."""
+        if self.table is not None:
+            return self.table(results)
+        return [
+            {
+                **{name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in p.facts},
+                "trials": str(len(results.of(p))),
+                "epochs to loss < .001": median_text(results.steps(p)),
+                "mean of those": mean_text(results.steps(p)),
+                "epochs to accuracy .99": median_text(results.steps(p, "steps_to_threshold")),
+                "test accuracy": mean_of(results.values(p, "test_accuracy")),
+                **{title: mean_of(results.at(p, name), ".2f") for title, name in self.trajectories.items()},
+            }
+            for p in results.known(self.points)
+        ]
 
 
 def mean_text(median: Median) -> str:
@@ -176,13 +203,6 @@ def mean_text(median: Median) -> str:
     return "" if median.mean_reached is None else f"{median.mean_reached:,.0f}"
 
 
-def interval_text(values: Sequence[float], digits: int = 3) -> str:
+def mean_of(values: Sequence[float], form: str = ".3f") -> str:
     """Mean and 95% t interval."""
-    from harness.statistics import mean_interval
-
-    if not values:
-        return ""
-    interval = mean_interval(values)
-    if len(values) < 2:
-        return f"{interval.mean:.{digits}f}"
-    return f"{interval.mean:.{digits}f} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
+    return interval_text(mean_interval(values), form)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from .drawing import plot_steps, plot_trajectories
-from .evidence import exceeds, lies, rises_with
-from .experiment import FROZEN_GATED, Check, Experiment, Point, Results, columns, point
+from harness.analysis.statistics import mean_interval
+
+from ..figures import GREY, PALETTE, legend_below, new_figure
+from .drawing import plot_means, plot_steps, plot_trajectories
+from .evidence import Values, exceeds, last, lies, mean, trend
+from .experiment import FROZEN_GATED, Experiment, Point, Results, point
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,20 +23,10 @@ BOUNDED = "mixer_step=0.02,schedule=loss"
 
 
 def locality(
-    *,
-    facts: dict[str, Any],
-    near: int = 3,
-    length: int = 12,
-    dim: int = 32,
-    rate: float = 1000.0,
-    samples: int = 100,
-    population: bool = True,
-    architecture: str = FROZEN_GATED,
-    noise: str = "noise=0.001",
-    step: str = BOUNDED,
-    extra: str = "",
-    budget: int = BUDGET,
-) -> Point:
+    *, facts: dict[str, Any], near: int = 3, length: int = 12, dim: int = 32, rate: float = 1000.0, samples: int = 100,
+    population: bool = True, architecture: str = FROZEN_GATED, noise: str = "noise=0.001", step: str = BOUNDED,
+    extra: str = "", budget: int = BUDGET,
+) -> Point:  # fmt: skip
     """A locality point: near pairs `near` apart, far pairs 9 apart, placed as in the paper."""
     task = f"locality:length={length},near={near},far=9,placement=paper,dim={dim},{noise}"
     settings = f"population={str(population).lower()},samples={samples},steps={budget},learning_rate={rate}"
@@ -49,24 +44,11 @@ SETTING = (
 GATE_SETTING = SETTING.replace("eta=1000", "eta=100") + "; the gates after 1,000 epochs, or at convergence"
 
 
-def near_points() -> list[Point]:
-    """Every distance of the near pair, one regime."""
-    return [locality(near=near, facts={"near": near}) for near in NEARS]
+NEAR_POINTS = [locality(near=near, facts={"near": near}) for near in NEARS]
+"""Every distance of the near pair, one regime."""
 
-
-def _judge_near(results: Results) -> list[Check]:
-    points = near_points()
-    return [
-        rises_with(results, points, "near", "a larger near distance takes more epochs to loss < .001"),
-        rises_with(
-            results,
-            points,
-            "near",
-            "a larger near distance takes more epochs to accuracy .99",
-            name="steps_to_threshold",
-        ),
-    ]
-
+GATE_POINTS = [locality(near=near, rate=100.0, budget=1000, facts={"near": near}) for near in NEARS]
+"""Every distance, with a tenth of W_O's step: it and w_D then move on one time scale, as under one eta."""
 
 GATE_COLUMNS = {
     "w_D.o_+": "gate_input_plus",
@@ -75,70 +57,32 @@ GATE_COLUMNS = {
 }
 
 
-def gate_points() -> list[Point]:
-    """Every distance, with a tenth of W_O's step: it and w_D then move on one time scale, as under one eta."""
-    return [locality(near=near, rate=100.0, budget=1000, facts={"near": near}) for near in NEARS]
-
-
-def relevant_gate(results: Results, p: Point) -> list[float]:
+def relevant_gate(p: Point) -> Values:
     """Mean of what the gate sees of o_+ and of o_-, trial by trial."""
-    pairs = zip(results.last(p, "gate_input_plus"), results.last(p, "gate_input_minus"), strict=True)
-    return [(plus + minus) / 2 for plus, minus in pairs]
+    return mean(last(p, "gate_input_plus"), last(p, "gate_input_minus"))
 
 
-def _judge_gate(results: Results) -> list[Check]:
-    checks = []
-    for p in gate_points()[1:]:
-        irrelevant, relevant = results.last(p, "gate_input_irrelevant"), relevant_gate(results, p)
-        near = f"near {p.get('near')}: "
-        checks += [
-            lies(irrelevant, near + "the irrelevant gate ends below -.25", below=-0.25),
-            exceeds(relevant, irrelevant, near + "the relevant gates end above the irrelevant one"),
-            lies(relevant, near + "the relevant gates end within .5 of 0", above=-0.5, below=0.5),
-        ]
-    return checks
+def irrelevant_gate(p: Point) -> Values:
+    """What the gate sees of irrelevant patterns, trial by trial."""
+    return last(p, "gate_input_irrelevant")
 
 
-def _judge_sign(results: Results) -> list[Check]:
-    first, *others = gate_points()
-    last = "gate_input_irrelevant"
-    return [
-        lies(results.last(first, last), "near 1: the irrelevant gate does not turn negative", above=-0.02),
-        *(
-            lies(results.last(p, last), f"near {p.get('near')}: the irrelevant gate turns negative", below=0.0)
-            for p in others
-        ),
-    ]
-
-
-def _draw_sign(results: Results, figure: Figure) -> None:
-    from harness.statistics import mean_interval
-
-    from .drawing import COLOURS
-
+def _draw_sign(results: Results, points: Sequence[Point]) -> Figure | None:
+    known = results.known(points)
+    if not known:
+        return None
+    figure = new_figure(6.4, 3.8)
     axis = figure.subplots()
-    known = results.known(gate_points())
-    for index, (label, values_of) in enumerate(
-        (
-            ("irrelevant patterns", lambda p: results.last(p, "gate_input_irrelevant")),
-            ("o_+ and o_-", lambda p: relevant_gate(results, p)),
-        )
-    ):
-        intervals = [mean_interval(values_of(p)) for p in known]
-        axis.errorbar(
-            [p.get("near") for p in known],
-            [interval.mean for interval in intervals],
-            yerr=[interval.half if interval.n > 1 else 0 for interval in intervals],
-            color=COLOURS[index],
-            marker="o",
-            capsize=2,
-            label=label,
-        )
-    axis.axhline(0, color="#666666", linewidth=0.8)
+    gates = {"irrelevant patterns": irrelevant_gate, "o_+ and o_-": relevant_gate}
+    for (label, values), colour in zip(gates.items(), PALETTE, strict=False):
+        intervals = [mean_interval(values(p)(results)) for p in known]
+        plot_means(axis, [p.get("near") for p in known], intervals, colour, label)
+    axis.axhline(0, color=GREY, linewidth=0.8)
     axis.set_xlabel("near")
     axis.set_ylabel("w_D . pattern at the end")
     axis.grid(alpha=0.25)
-    axis.legend(fontsize=8, frameon=False)
+    legend_below(figure)
+    return figure
 
 
 EXPERIMENTS = [
@@ -147,22 +91,34 @@ EXPERIMENTS = [
         title="Locality: epochs to converge against the distance of the near pair",
         claim="A larger distance between the relevant tokens slows convergence.",
         setting=SETTING,
-        points=lambda _: near_points(),
-        judge=_judge_near,
-        table=lambda results: columns(results, near_points()),
-        draw=lambda results, figure: plot_steps(results, figure, near_points(), x="near", log=True),
+        points=NEAR_POINTS,
+        checks=[
+            trend(NEAR_POINTS, "near", "a larger near distance takes more epochs to loss < .001"),
+            trend(
+                NEAR_POINTS, "near", "a larger near distance takes more epochs to accuracy .99",
+                name="steps_to_threshold",
+            ),
+        ],
+        draw=partial(plot_steps, x="near"),
     ),
     Experiment(
         id="fig4",
         title="Locality: the gate forgets what is irrelevant less, and by itself",
         claim="Relevant directions of w_D stay near zero, irrelevant ones are driven clearly negative (Lemma 4.2).",
         setting=GATE_SETTING,
-        points=lambda _: gate_points()[1:],
-        judge=_judge_gate,
-        table=lambda results: columns(results, gate_points()[1:], trajectories=GATE_COLUMNS),
-        draw=lambda results, figure: plot_trajectories(
-            results, figure, gate_points()[1:], tuple(GATE_COLUMNS.values()), log=True
-        ),
+        points=GATE_POINTS[1:],
+        checks=[
+            check
+            for p in GATE_POINTS[1:]
+            for near in [f"near {p.get('near')}: "]
+            for check in (
+                lies(irrelevant_gate(p), near + "the irrelevant gate ends below -.25", below=-0.25),
+                exceeds(relevant_gate(p), irrelevant_gate(p), near + "the relevant gates end above the irrelevant one"),
+                lies(relevant_gate(p), near + "the relevant gates end within .5 of 0", above=-0.5, below=0.5),
+            )
+        ],
+        trajectories=GATE_COLUMNS,
+        draw=partial(plot_trajectories, names=tuple(GATE_COLUMNS.values()), log=True),
     ),
     Experiment(
         id="sign",
@@ -170,9 +126,15 @@ EXPERIMENTS = [
         claim="Ours, not the paper's: Lemma 4.2's negative gate needs an irrelevant token between the near pair, near"
         " >= 2. At near 1 forgetting mutes only the far pair.",
         setting=GATE_SETTING,
-        points=lambda _: gate_points(),
-        judge=_judge_sign,
-        table=lambda results: columns(results, gate_points(), trajectories=GATE_COLUMNS),
+        points=GATE_POINTS,
+        checks=[
+            lies(irrelevant_gate(GATE_POINTS[0]), "near 1: the irrelevant gate does not turn negative", above=-0.02),
+            *(
+                lies(irrelevant_gate(p), f"near {p.get('near')}: the irrelevant gate turns negative", below=0.0)
+                for p in GATE_POINTS[1:]
+            ),
+        ],
+        trajectories=GATE_COLUMNS,
         draw=_draw_sign,
     ),
-]
+]  # fmt: skip

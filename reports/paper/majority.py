@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
 from .drawing import plot_steps, plot_trajectories
-from .evidence import exceeds, falls_with, lies
-from .experiment import FROZEN_GATED, Check, Experiment, Point, Results, columns, point
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from .evidence import Values, exceeds, last, lies, trend
+from .experiment import FROZEN_GATED, Experiment, Point, point
 
 GAPS = (4, 6, 8, 10, 12)
 """Tokens by which o_+ outnumber o_- (or the other way round), of 30; 18 tokens are one of the two."""
@@ -19,18 +17,10 @@ BUDGET = 2000
 
 
 def majority(
-    *,
-    gap: int = 6,
-    samples: int = 400,
-    dim: int = 32,
-    length: int = 30,
-    rate: float = 1.0,
-    architecture: str = FROZEN_GATED,
-    noise: str = "noise=0.01",
-    protocol: str = "",
-    budget: int = BUDGET,
+    *, gap: int = 6, samples: int = 400, dim: int = 32, length: int = 30, rate: float = 1.0,
+    architecture: str = FROZEN_GATED, noise: str = "noise=0.01", protocol: str = "", budget: int = BUDGET,
     facts: dict[str, Any],
-) -> Point:
+) -> Point:  # fmt: skip
     """A majority point: of `length` tokens .6 carry a class pattern, `gap` (of 30) more carry the label's."""
     voters, ahead = round(0.6 * length), round(gap * length / 30)
     relevant, confusing = (voters + ahead) / 2 / length, (voters - ahead) / 2 / length
@@ -45,47 +35,11 @@ SETTING = (
 )
 
 
-# Figure 1: the gap and the epochs.
+GAP_POINTS = [majority(gap=gap, samples=n, facts={"gap": round(gap / 30, 3), "N": n}) for n in SAMPLES for gap in GAPS]
+"""Every gap at every number of training sequences."""
 
-
-def _gap_points(samples: tuple[int, ...] = SAMPLES) -> list[Point]:
-    """Every gap at every number of training sequences."""
-    return [majority(gap=gap, samples=n, facts={"gap": round(gap / 30, 3), "N": n}) for n in samples for gap in GAPS]
-
-
-def _judge_gap(results: Results) -> list[Check]:
-    return [
-        falls_with(
-            results, [p for p in _gap_points() if p.get("N") == n], "gap", f"N={n}: a larger gap takes fewer epochs"
-        )
-        for n in SAMPLES
-    ]
-
-
-def _draw_gap(results: Results, figure: Figure) -> None:
-    plot_steps(results, figure, _gap_points(), x="gap", line="N", log=True)
-
-
-# Figures 2 and 5: where the gate and the hidden rows point.
-
-
-def _direction_points(_: Results) -> list[Point]:
-    return [p for p in _gap_points() if p.get("N") == 400 and p.get("gap") == 0.2]
-
-
-def _judge_gate(results: Results) -> list[Check]:
-    (p,) = _direction_points(results)
-    return [
-        lies(results.last(p, "gate_cosine_plus"), "cosine(w_D, o_+) ends above .3", above=0.3),
-        lies(results.last(p, "gate_cosine_minus"), "cosine(w_D, o_-) ends above .3", above=0.3),
-        lies(
-            results.last(p, "gate_cosine_irrelevant"),
-            "the mean cosine with irrelevant patterns stays within .1 of 0",
-            above=-0.1,
-            below=0.1,
-        ),
-    ]
-
+(DIRECTIONS,) = (p for p in GAP_POINTS if p.get("N") == 400 and p.get("gap") == 0.2)
+"""Where the gate and the hidden rows are looked at."""
 
 GATE_COLUMNS = {
     "cos(w_D, o_+)": "gate_cosine_plus",
@@ -94,30 +48,15 @@ GATE_COLUMNS = {
     "w_D.irrelevant": "gate_input_irrelevant",
 }
 
-
-def _judge_hidden(results: Results) -> list[Check]:
-    (p,) = _direction_points(results)
-    positive, negative = (
-        [results.last(p, f"hidden_{sign}_{role}") for role in ("plus", "minus", "irrelevant")]
-        for sign in ("positive", "negative")
-    )
-    return [
-        exceeds(positive[0], positive[1], "rows with v > 0 lie closer to o_+ than to o_-, by .1 or more", by=0.1),
-        exceeds(negative[1], negative[0], "rows with v < 0 lie closer to o_- than to o_+, by .1 or more", by=0.1),
-        lies(
-            [*positive[2], *negative[2]],
-            "their mean cosine with irrelevant patterns stays within .1 of 0",
-            above=-0.1,
-            below=0.1,
-        ),
-    ]
-
-
 HIDDEN_COLUMNS = {
     f"cos(rows {sign}, {pattern})": f"hidden_{name}_{role}"
     for sign, name in (("v > 0", "positive"), ("v < 0", "negative"))
     for pattern, role in (("o_+", "plus"), ("o_-", "minus"), ("irrelevant", "irrelevant"))
 }
+
+
+def _rows(sign: str, role: str) -> Values:
+    return last(DIRECTIONS, f"hidden_{sign}_{role}")
 
 
 EXPERIMENTS = [
@@ -126,36 +65,53 @@ EXPERIMENTS = [
         title="Majority: epochs to converge against the gap",
         claim="A larger gap between relevant and confusing tokens takes fewer epochs, at every N.",
         setting=SETTING,
-        points=lambda _: _gap_points(),
-        judge=_judge_gap,
-        table=lambda results: columns(results, _gap_points()),
-        draw=_draw_gap,
+        points=GAP_POINTS,
+        checks=[
+            trend(
+                [p for p in GAP_POINTS if p.get("N") == n], "gap", f"N={n}: a larger gap takes fewer epochs", falls=True
+            )
+            for n in SAMPLES
+        ],
+        draw=partial(plot_steps, x="gap", line="N"),
     ),
     Experiment(
         id="fig2",
         title="Majority: the gate turns towards the class patterns",
         claim="cosine(w_D, o_+) and cosine(w_D, o_-) rise, cosines with irrelevant patterns stay flat (Lemma 4.1).",
         setting=SETTING + "; gap .2, N=400",
-        points=_direction_points,
-        judge=_judge_gate,
-        table=lambda results: columns(results, _direction_points(results), trajectories=GATE_COLUMNS),
-        draw=lambda results, figure: plot_trajectories(
-            results,
-            figure,
-            _direction_points(results),
-            ("gate_cosine_plus", "gate_cosine_minus", "gate_cosine_irrelevant"),
-        ),
+        points=[DIRECTIONS],
+        checks=[
+            lies(last(DIRECTIONS, "gate_cosine_plus"), "cosine(w_D, o_+) ends above .3", above=0.3),
+            lies(last(DIRECTIONS, "gate_cosine_minus"), "cosine(w_D, o_-) ends above .3", above=0.3),
+            lies(
+                last(DIRECTIONS, "gate_cosine_irrelevant"),
+                "the mean cosine with irrelevant patterns stays within .1 of 0", above=-0.1, below=0.1,
+            ),
+        ],
+        trajectories=GATE_COLUMNS,
+        draw=partial(plot_trajectories, names=tuple(GATE_COLUMNS.values())[:3]),
     ),
     Experiment(
         id="fig5",
         title="Majority: rows of W_O align with the pattern of their sign",
         claim="Rows of W_O with v > 0 align with o_+, rows with v < 0 with o_- (lucky neurons).",
         setting=SETTING + "; gap .2, N=400; the mean is over all rows of a sign, lucky or not",
-        points=_direction_points,
-        judge=_judge_hidden,
-        table=lambda results: columns(results, _direction_points(results), trajectories=HIDDEN_COLUMNS),
-        draw=lambda results, figure: plot_trajectories(
-            results, figure, _direction_points(results), tuple(HIDDEN_COLUMNS.values())
-        ),
+        points=[DIRECTIONS],
+        checks=[
+            exceeds(
+                _rows("positive", "plus"), _rows("positive", "minus"),
+                "rows with v > 0 lie closer to o_+ than to o_-, by .1 or more", by=0.1,
+            ),
+            exceeds(
+                _rows("negative", "minus"), _rows("negative", "plus"),
+                "rows with v < 0 lie closer to o_- than to o_+, by .1 or more", by=0.1,
+            ),
+            lies(
+                lambda results: [v for s in ("positive", "negative") for v in _rows(s, "irrelevant")(results)],
+                "their mean cosine with irrelevant patterns stays within .1 of 0", above=-0.1, below=0.1,
+            ),
+        ],
+        trajectories=HIDDEN_COLUMNS,
+        draw=partial(plot_trajectories, names=tuple(HIDDEN_COLUMNS.values())),
     ),
-]
+]  # fmt: skip

@@ -7,7 +7,7 @@ Written before anything was fitted. Take every gate at 1/2 (where it starts), W_
 with its own pattern only, so a sequence speaks through G_p, the sum over tokens t of pattern p of
 sum over s <= t of that pattern of 2^-(t-s+1), and F = (1/L) sum_p G_p a_p with a_p = sum_i v_i relu(W_O[i] . o_p).
 While every sequence is inside the hinge, gradient descent on W_O moves each active coordinate W_O[i] . o_p by
-(eta / L) v_i E[z G_p] a step (`harness/paper/recursion.py` follows this exactly; a test holds training to it).
+(eta / L) v_i E[z G_p] a step (`tests/training/recursion.py` follows this exactly; a test holds training to it).
 
 - **Majority.** n tokens of a pattern at random places have E[G] = n/2 + (pairs), about L times a function of n/L, so
   E[z G] is L times a multiple of the gap. It enters once in the step of a_p, over L, and once in F, over L: F grows by

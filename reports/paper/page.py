@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import date
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.record import Record
-from harness.tables import markdown_table
+from harness.contracts.outcome import Status
+from harness.registry.cells import FINAL
+from harness.store.record import Record
 
-from .experiment import Experiment, Results, Table, verdict
+from ..page import Page, Question
+from ..text import bullets, counted, table
+from .experiment import Check, Experiment, Results, verdict
 from .method import DERIVATIONS
+from .study import EXPERIMENTS, TRIALS
 
 INTRODUCTION = """\
 Shandirasegaran, Li, Zhang, Wang, Zhang: *A Theoretical Analysis of Mamba's Training Dynamics: Filtering Relevant
@@ -21,7 +25,7 @@ Features for Generalization in State Space Models*, ICLR 2026,
 Each claim is put as checks that were written down before the runs. A claim is **shown** where every check holds,
 **partly** shown where some do, **not shown** where none does, and **not decided** where too little has run. A check on
 a mean holds where its whole 95% t interval over trials does, a check on a trend where the 95% interval of Spearman's
-correlation over trials does. Intervals are not corrected for the number of checks: read a lone one with that in mind.
+correlation over trials does.
 
 Epochs are full-batch gradient steps (in population mode, steps on fresh sequences). Medians are over all trials: one
 that never arrived counts as later than any that did. Beside them stand a distribution-free 95% interval, how many
@@ -29,102 +33,102 @@ arrived, and the mean over those alone, as the paper averages. What the paper do
 under "Setting".
 """
 
+MARKS = {True: "holds:", False: "does not hold:", None: "cannot be told yet:"}
+
+
+def sentences(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line for each experiment that has trials."""
+    results = Results(record for record in records if record["purpose"] == FINAL)
+    lines = []
+    for experiment in EXPERIMENTS:
+        if results.known(experiment.points):
+            checks = experiment.judge(results)
+            held = sum(bool(check.holds) for check in checks)
+            told = f"{verdict(checks):<12} {held} of {len(checks)} checks hold"
+            lines.append(f"{experiment.id:<11} {told}  {experiment.title}")
+    return lines
+
 
 def write_page(
-    experiments: Sequence[Experiment], records: Sequence[Record], path: Path, *, command: str, stale: int = 0
+    records: Sequence[Record], timings: Sequence[dict[str, Any]], path: Path, *, store: str, command: str
 ) -> list[Path]:
-    """Write the page and a PNG an experiment beside it; returns the pictures."""
+    """Write the page and a PNG for each experiment beside it; returns the pictures."""
+    records = [record for record in records if record["purpose"] == FINAL]
     results = Results(records)
-    shown = [experiment for experiment in experiments if all(map(results.of, experiment.points(Results([]))))]
-    missing = [experiment.id for experiment in experiments if experiment not in shown]
+    shown = [experiment for experiment in EXPERIMENTS if all(map(results.of, experiment.points))]
+    missing = [experiment.id for experiment in EXPERIMENTS if experiment not in shown]
     checks = {experiment.id: experiment.judge(results) for experiment in shown}
-    lines = ["# The paper, measured", "", INTRODUCTION, *_provenance(records, command, stale), ""]
-    summary = [
-        {
-            "id": f"[{experiment.id}](#{experiment.id})",
-            "claim": experiment.claim,
-            "verdict": f"**{verdict(checks[experiment.id])}**",
-            "checks that hold": f"{sum(bool(c.holds) for c in checks[experiment.id])} of {len(checks[experiment.id])}",
-        }
-        for experiment in shown
-    ]
-    lines += [_table(summary), ""]
-    if missing:
-        lines += [f"Not here, since not all of their points have been run: {', '.join(missing)}.", ""]
-    pictures = []
-    for experiment in shown:
-        lines += [f"## {experiment.id}", "", f"**{experiment.title}.** {experiment.claim}", ""]
-        picture = path.with_name(f"{path.stem}-{experiment.id}.png")
-        if _draw(experiment, results, picture):
-            pictures.append(picture)
-            lines += [f"![{experiment.title}]({picture.name})", ""]
-        lines += [f"Verdict: **{verdict(checks[experiment.id])}**.", ""]
-        lines += [f"- {_mark(check.holds)} {check.statement} ({check.numbers})" for check in checks[experiment.id]]
-        lines += ["", _table(experiment.table(results)), "", f"Setting: {experiment.setting}.", ""]
-        lines += _outcomes(results, experiment)
-    path.write_text("\n".join([*lines, DERIVATIONS]))
-    return pictures
+    page = Page(
+        path=path,
+        title="The paper, measured",
+        store=store,
+        records=records,
+        commands=[_run_command(results, shown, store), command],
+        finding=_finding(checks),
+        limits=[
+            "Intervals are not corrected for the number of checks: read a lone one with that in mind.",
+            "What the paper does not state is ours: see the settings.",
+            f"Not here, since not all of their points have been run: {', '.join(missing)}." if missing
+            else "Figures 7 to 10 and tables 1 and 2 of the paper are not here: what they show is not known to us.",
+        ],
+        questions=[
+            Question(each.id, each.claim, "its own checks, not corrected", declared=True) for each in shown
+        ],
+    )  # fmt: skip
+    page.sections = ["## The verdicts", INTRODUCTION, _summary(shown, checks)]
+    for number, experiment in enumerate(shown):
+        picture = page.draw(experiment.id, experiment.title, experiment.draw(results, experiment.points))
+        if number == 0:
+            page.picture = picture
+        page.sections += [f"## {experiment.id}", f"**{experiment.title}.** {experiment.claim}"]
+        page.sections += picture if number else []  # the first one opens the page
+        page.sections += [f"Verdict: **{verdict(checks[experiment.id])}**."]
+        told = (f"{MARKS[each.holds]} {each.statement} ({each.numbers})" for each in checks[experiment.id])
+        page.sections += [bullets(told), table(experiment.rows(results)), f"Setting: {experiment.setting}."]
+        page.sections += _outcomes(results, experiment)
+    page.sections += [DERIVATIONS]
+    return page.write()
 
 
-def _mark(holds: bool | None) -> str:
-    return {True: "holds:", False: "does not hold:", None: "cannot be told yet:"}[holds]
+def _run_command(results: Results, shown: Sequence[Experiment], store: str) -> str:
+    ids = [each.id for each in shown] if len(shown) < len(EXPERIMENTS) else []
+    trials = min((len(results.of(p)) for each in shown for p in each.points), default=0)
+    size = [] if trials == TRIALS["default"] else [f"--seeds {trials}"]
+    return " ".join(["python -m harness paper run", *ids, *size, f"--store {store}"])
 
 
-def _table(rows: Table) -> str:
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    return markdown_table({name: [row.get(name, "") for row in rows] for name in names})
+def _finding(checks: Mapping[str, Sequence[Check]]) -> str:
+    """How many claims are shown, and the first check of the first of them with its numbers."""
+    verdicts = Counter(verdict(each) for each in checks.values())
+    counts = ", ".join(f"{count} {name}" for name, count in verdicts.most_common())
+    held = next((check for each in checks.values() for check in each if check.holds), None)
+    example = f" For example: {held.statement} ({held.numbers})." if held else ""
+    return f"Of {counted(len(checks), 'claim')} tested here: {counts}.{example}"
 
 
-def _draw(experiment: Experiment, results: Results, picture: Path) -> bool:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    panels = sum(1 for _ in results.known(experiment.points(results)))
-    wide = experiment.id in WIDE
-    figure = Figure(figsize=(min(12.0, 3.0 * panels) if wide else 6.4, 3.8), layout="constrained", dpi=110)
-    FigureCanvasAgg(figure)
-    experiment.draw(results, figure)
-    if not figure.axes:
-        return False
-    figure.savefig(picture)
-    return True
-
-
-WIDE = ("fig4", "regime", "robustness", "fig6", "table3")
-"""Figures of several panels."""
+def _summary(shown: Sequence[Experiment], checks: Mapping[str, Sequence[Check]]) -> str:
+    return table(
+        [
+            {
+                "id": f"[{experiment.id}](#{experiment.id})",
+                "claim": experiment.claim,
+                "verdict": f"**{verdict(checks[experiment.id])}**",
+                "checks that hold": f"{sum(bool(c.holds) for c in checks[experiment.id])} of"
+                f" {len(checks[experiment.id])}",
+            }
+            for experiment in shown
+        ]
+    )
 
 
 def _outcomes(results: Results, experiment: Experiment) -> list[str]:
-    """Trials that did not run to their end, and how many never converged."""
-    trials = [record for p in dict.fromkeys(experiment.points(results)) for record in results.of(p)]
-    missing = sum(record["status"] == "done" and record.get("steps_to_convergence") is None for record in trials)
+    """How many trials never converged or did not run to their end."""
+    trials = [record for p in dict.fromkeys(experiment.asked(results)) for record in results.of(p)]
+    missing = sum(record["status"] == Status.DONE and record.get("steps_to_convergence") is None for record in trials)
+    others = Counter(record["status"] for record in trials if record["status"] != Status.DONE)
     lines = [f"Trials: {len(trials)}; without convergence to test loss < .001 within their budget: {missing}."]
-    others = [record for record in trials if record["status"] != "done"]
     if others:
-        kinds = {status: sum(r["status"] == status for r in others) for status in sorted({r["status"] for r in others})}
-        lines.append("Not finished: " + ", ".join(f"{count} {status}" for status, count in kinds.items()) + ".")
-        lines += [f"- {reason}" for reason in sorted({str(record["reason"]) for record in others})[:5]]
-    return [*lines, ""]
-
-
-def _provenance(records: Sequence[Record], command: str, stale: int) -> list[str]:
-    def values(name: str) -> str:
-        return ", ".join(sorted({str(record.get(name)) for record in records}))
-
-    def least(name: str) -> Any:
-        return min(record[name] for record in records)
-
-    days = sorted({str(record["started_at"])[:10] for record in records})
-    seconds = sum(record.get("run_seconds") or 0 for record in records)
-    when = days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}"
-    lines = [
-        f"Made by `{command}` on {date.today().isoformat()} from {len(records):,} runs of {when}, seeds"
-        f" {least('seed')} to {max(r['seed'] for r in records)}, {seconds / 3600:.2f} core-hours in all, on"
-        f" {values('machine')} ({values('device')}, one thread a run, {values('dtype')}), torch"
-        f" {values('torch_version')}, numpy {values('numpy_version')}, commit {values('commit')}."
-    ]
-    if any(record.get("dirty") for record in records):
-        lines.append("Some runs were made from a checkout with uncommitted changes.")
-    if stale:
-        lines.append(f"**{stale} runs are stale**: made by other source than today's; `--fresh` runs them again.")
-    return lines
+        lines.append(
+            "Not finished: " + ", ".join(f"{count} {status}" for status, count in sorted(others.items())) + "."
+        )
+    return ["\n".join(lines)]

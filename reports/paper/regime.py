@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from .drawing import plot_trajectories
-from .experiment import Check, Experiment, Point, Results, columns
+from .experiment import Check, Experiment, Results
 from .locality import BOUNDED, GATE_COLUMNS, SETTING, locality
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 RULES = {
     "both eta 1": (1.0, "mixer_rate=1"),
@@ -25,35 +20,24 @@ RULES = {
 """What was tried for the steps: eta of W_O, and the rule of w_D."""
 
 
-def regime_points() -> list[Point]:
-    """Every rule at near 3."""
-    return [
-        locality(rate=rate, step=step, facts={"steps of": f"{name} (used)"})
-        if step == BOUNDED
-        else locality(rate=rate, step=step, budget=600, facts={"steps of": name})
-        for name, (rate, step) in RULES.items()
-    ]
+POINTS = [
+    locality(rate=rate, step=step, facts={"steps of": f"{name} (used)"})
+    if step == BOUNDED
+    else locality(rate=rate, step=step, budget=600, facts={"steps of": name})
+    for name, (rate, step) in RULES.items()
+]
+"""Every rule at near 3."""
+
+(USED,) = (p for p in POINTS if p.get("steps of").endswith("(used)"))
 
 
-def _judge_regime(results: Results) -> list[Check]:
-    checks = []
-    for p in regime_points():
-        if p.get("steps of").endswith("(used)"):
-            median, statement = (
-                results.steps(p),
-                "the rule that the other locality figures use converges in every trial",
-            )
-            told = median.n > 1
-            numbers = f"{median.reached} of {median.n}"
-            checks.append(
-                Check(statement=statement, holds=median.reached == median.n if told else None, numbers=numbers)
-            )
-    return checks
-
-
-def _draw_regime(results: Results, figure: Figure) -> None:
-    points = [p for p in regime_points() if "1000" in p.get("steps of")]
-    plot_trajectories(results, figure, points, ("test_loss", *GATE_COLUMNS.values()), log=True)
+def _converges(results: Results) -> Check:
+    median = results.steps(USED)
+    return Check(
+        statement="the rule that the other locality figures use converges in every trial",
+        holds=median.reached == median.n if median.n > 1 else None,
+        numbers=f"{median.reached} of {median.n}",
+    )
 
 
 EXPERIMENTS = [
@@ -63,11 +47,12 @@ EXPERIMENTS = [
         claim="Ours: equal constant steps, as in the paper, are too slow where they are small and make the gates swing"
         " where they are large; a bounded step of w_D, shortened with the loss, converges.",
         setting=SETTING.partition(", eta=1000")[0] + "; near 3",
-        points=lambda _: regime_points(),
-        judge=_judge_regime,
-        table=lambda results: columns(
-            results, regime_points(), trajectories={"test loss": "test_loss", **GATE_COLUMNS}
+        points=POINTS,
+        checks=[_converges],
+        trajectories={"test loss": "test_loss", **GATE_COLUMNS},
+        draw=lambda results, points: plot_trajectories(
+            results, [p for p in points if "1000" in p.get("steps of")], names=("test_loss", *GATE_COLUMNS.values()),
+            log=True,
         ),
-        draw=_draw_regime,
     ),
-]
+]  # fmt: skip

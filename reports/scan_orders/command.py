@@ -1,19 +1,13 @@
-"""What `harness.page_command` needs of this study."""
+"""`scan-orders`: which scan order, for which architecture and task."""
 
-from __future__ import annotations
+from ..designs import PackageStudy
 
-from collections.abc import Sequence
-
-from harness.record import Record
-
-from .page import write_page
-from .results import results_of
-from .study import PLANS
-from .summary import judge, sentences_of
-
-__all__ = ["PLANS", "sentences", "write_page"]
-
-
-def sentences(records: Sequence[Record]) -> list[str]:
-    """The answer of the first screen, for the setting with most runs."""
-    return sentences_of(judge(results_of(records, [])[0]))
+STUDY = PackageStudy(
+    name="scan-orders",
+    runs=("protocol", "standard"),
+    sizes={
+        "quick": "a minute, to see that everything works",
+        "default": "six orders, four architectures, four tasks",
+        "full": "every order and task, more architectures, readout=last, three difficulties",
+    },
+)

@@ -1,4 +1,4 @@
-"""The page: one question a section, the answer on the first screen."""
+"""The page: one question for each section, the answer on the first screen."""
 
 from __future__ import annotations
 
@@ -6,95 +6,124 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.cells import UNTUNED
-from harness.record import Record
-from harness.tables import TUNED_CAPTION, UNTUNED_CAPTION
+import numpy as np
 
-from ..words import counted, joined
-from . import learning, outcomes, primary, published, ranks, speed, summary, theory, transfer
-from .drawing import draw_gallery, draw_overview, save
-from .results import Results, name_of, results_of
+from harness.analysis.drawing import draw_png
+from harness.analysis.tables import selection_caption
+from harness.registry.cells import FINAL, display_spec
+from harness.store.record import Record
+
+from .. import ranks
+from ..designs import run_command
+from ..figures import draw_accuracy
+from ..page import Page
+from ..rates import Trials
+from ..text import counted, joined
+from . import learning, primary, published, speed, summary, theory, transfer
+from .results import Results, results_of
+from .study import NAME, PLANS, QUESTIONS
 from .summary import Judged, judge
 
 
-def write_page(records: Sequence[Record], timings: Sequence[dict[str, Any]], path: Path, *, store: str) -> list[Path]:
-    """Write the page and its PNGs beside it (`<page>-<what>.png`); returns the pictures.
+def sentences(records: Sequence[Record]) -> list[str]:
+    """The answer in short, for the setting with most runs."""
+    return summary.sentences_of(judge(results_of(records, [])[0]))
 
-    Args:
-        records: final and tuning runs of a store, under the standard protocol.
-        timings: its timing rows.
-    """
+
+def write_page(
+    records: Sequence[Record], timings: Sequence[dict[str, Any]], path: Path, *, store: str, command: str
+) -> list[Path]:
+    """Write the page and its pictures; records: final and tuning runs."""
     settings = results_of(records, timings)
     results, judged = settings[0], judge(settings[0])
-    pictures: list[Path] = []
+    rows = [row for each in settings for row in each.rows]
+    page = Page(
+        path=path,
+        title="Which scan order?",
+        store=store,
+        records=[record for record in records if record["purpose"] == FINAL],
+        commands=[run_command(NAME, PLANS, rows, store), command],
+        finding=summary.finding_of(judged),
+        limits=[
+            _caption(results),
+            summary.sureness(judged),
+            "Architectures are not tested against each other; models and images are small.",
+        ],
+        questions=QUESTIONS,
+        superseded=sum(place.superseded for each in settings for place in each.places),
+    )
+    page.picture = _overview(page, judged)
+    page.sections = [
+        *summary.section(judged),
+        *_gallery(page, results),
+        *primary.section(judged.effects),
+        *ranks.section(page, results.places, list(judged.rankings.values())),
+        *learning.section(page, results, Trials(records)),
+        *theory.section(page, results, judged.predictions),
+        *transfer.section(page, results),
+        *speed.section(results),
+        *(block for other in settings[1:] for block in _other_setting(other)),
+        *published.section(),
+    ]
+    return page.write()
 
-    def picture(what: str, draw) -> str:
-        pictures.append(save(draw, path.with_name(f"{path.stem}-{what}.png")))
-        return pictures[-1].name
 
-    lines = ["# Which scan order?", "", *_caption(results), "", *summary.section(judged)]
-    lines += _pictures(judged, path, picture, pictures)
-    lines += primary.section(results, judged.effects)
-    diagrams = picture("ranks", lambda figure: ranks.draw(results, judged.rankings, figure))
-    lines += ranks.section(results, judged.rankings, diagrams)
-    rates = [picture("rates", lambda figure: learning.draw_rates(results, figure))] if results.tuning else []
-    lines += learning.section(results, rates)
-    scatter = ""
-    if judged.predictions:
-        scatter = picture("theory", lambda figure: theory.draw(results, judged.predictions, figure))
-    lines += theory.section(results, judged.predictions, scatter)
-    read = picture("transfer", lambda figure: transfer.draw(results, figure)) if transfer.known(results) else None
-    lines += transfer.section(results, read)
-    lines += speed.section(results)
-    lines += _other_settings(settings[1:])
-    lines += published.section()
-    final = [record for record in records if record["purpose"] == "final"]
-    lines += outcomes.section(settings, final, store=store, page=path.name)
-    path.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
-    return pictures
-
-
-def _caption(results: Results) -> list[str]:
+def _caption(results: Results) -> str:
     """What was compared, under which protocol, and whether rates were tuned."""
-    axes = (("task", results.tasks), ("architecture", results.architectures), ("scan", results.orders))
-    names = [joined([name_of(axis, text) for text in texts]) for axis, texts in axes]
-    setting = results.setting
-    tuned = setting.selection != UNTUNED
+    counts = [
+        f"{counted(len(names), noun)} ({joined(names)})"
+        for noun, names in (
+            ("order", results.names("scan")),
+            ("architecture", results.names("architecture")),
+            ("task", results.names("task")),
+        )
+    ]
+    return f"{', '.join(counts)}; protocol {results.setting.text}; {selection_caption(results.setting.lr_selection)}."
+
+
+def _overview(page: Page, judged: Judged) -> list[str]:
+    results = judged.results
+    best = {title: judged.rankings[place] for place, title in results.titles.items()}
+    figure = draw_accuracy(
+        {title: place.rows for place, title in results.titles.items()},
+        label=lambda row: display_spec("scan", row.scan),
+        colour=lambda row: results.colours[row.scan],
+        full=lambda title, row: best[title].tells and row.scan in best[title].best,
+        width=2.7,
+        across=len(results.architectures),
+    )
     return [
-        f"{counted(len(results.orders), 'order')} ({names[2]}), {counted(len(results.architectures), 'architecture')}"
-        f" ({names[1]}), {counted(len(results.tasks), 'task')} ({names[0]}); protocol"
-        f" {name_of('protocol', setting.protocol)}, {setting.device}, {setting.dtype};"
-        f" {TUNED_CAPTION.format(setting.selection) if tuned else UNTUNED_CAPTION}.",
+        *page.draw("accuracy", "Test accuracy by task, architecture and order", figure),
+        "Mean test accuracy with a 95% t interval, a dot for each seed; dotted: chance. Full marks: the best set, where"
+        " orders differ significantly.",
     ]
 
 
-def _pictures(judged: Judged, path: Path, picture, pictures: list[Path]) -> list[str]:
-    results, lines = judged.results, ["## What do the orders look like, and what came out?", ""]
+def _gallery(page: Page, results: Results) -> list[str]:
+    """The routes of all orders of one route, side by side."""
     grid = next((tuple(row.get("grid")) for row in results.rows if row.get("grid")), None)
-    gallery = path.with_name(f"{path.stem}-orders.png")
-    if grid is not None and draw_gallery(results, (grid[0], grid[1]), gallery):
-        pictures.append(gallery)
-        lines += [f"![The orders on {grid[0]} x {grid[1]} cells]({gallery.name})", ""]
-        lines += ["From the circle to the square, coloured by step; thin lines are jumps.", ""]
-    best = {place: ranking.best for place, ranking in judged.rankings.items() if ranking.tells}
-    overview = picture("accuracy", lambda figure: draw_overview(results, best, figure))
+    if grid is None:
+        return []
+    known = {order: theory.routes_of(order, (grid[0], grid[1])) for order in results.orders}
+    single = {order: routes[0] for order, routes in known.items() if routes is not None and len(routes) == 1}
+    if not single:
+        return []
+    names = [display_spec("scan", order) for order in single]
+    picture = page.place("orders")
+    draw_png(np.stack(list(single.values())), (grid[0], grid[1]), picture, names=names, across=3)
     return [
-        *lines,
-        f"![Test accuracy by task, architecture and order]({overview})",
-        "",
-        "Mean test accuracy with a 95% t interval, a dot a seed; dotted: chance. Full marks: the best set, where orders"
-        " are told apart.",
-        "",
+        "## What do the orders look like?",
+        f"![The orders on {grid[0]} x {grid[1]} cells]({picture.name})",
+        "From the circle to the square, coloured by step; thin lines are jumps.",
     ]
 
 
-def _other_settings(settings: Sequence[Results]) -> list[str]:
-    """Runs under another readout, budget, number format or device: the summary's table and the main sentences."""
-    lines: list[str] = []
-    for results in settings:
-        judged = judge(results)
-        lines += [f"## Under another setting: {results.setting.text}", "", *_caption(results), ""]
-        lines += [summary.summary_table(judged), ""]
-        lines += [f"- {sentence}" for sentence in summary.sentences_of(judged)]
-        lines += ["", *primary.section(results, judged.effects)[2:]]
-    return lines
+def _other_setting(results: Results) -> list[str]:
+    """Runs under another readout, budget, number format or device: the table and the main sentences."""
+    judged = judge(results)
+    return [
+        f"## Under another setting: {results.setting.text}",
+        _caption(results),
+        *summary.section(judged)[1:],
+        *primary.section(judged.effects)[1:],
+    ]

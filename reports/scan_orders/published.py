@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .markdown import table
+from ..text import table
 
 REPORTED = (
     (
@@ -46,10 +46,7 @@ def section() -> list[str]:
     ]
     return [
         "## What others measured",
-        "",
         "Reported by their authors, not run here. They disagree; confounds that they name: readout, positional"
         " encodings, depthwise convolution, truncation in file order, one learning rate for all, one seed.",
-        "",
         table(rows),
-        "",
     ]

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import statistics
-from typing import Any
 
 import numpy as np
 
-from harness.errors import UserError
-from harness.routing import scan_from
-from harness.statistics import mean_interval
-from harness.summary import PRIMARY, Row
+from harness.analysis.statistics import mean_interval
+from harness.analysis.summary import PRIMARY, Row
+from harness.contracts.errors import UserError
+from harness.contracts.outcome import Status
+from harness.registry.cells import display_spec
+from harness.registry.routing import scan_from
 
-from ..words import counted
-from .markdown import signed, table
-from .results import Results, name_of
+from ..text import bullets, counted, signed, table
+from .results import Results
 
 BASE = PRIMARY[0]
 
@@ -22,15 +22,14 @@ BASE = PRIMARY[0]
 def section(results: Results) -> list[str]:
     """Speeds, then the compute-matched comparison."""
     timed = [row for row in results.rows if row.speed.get("step_seconds")]
-    lines = ["## What does an order cost?", ""]
+    lines = ["## What does an order cost?"]
     if not timed:
-        lines += ["Not told: the store holds no timing session of these cells.", ""]
+        lines += ["Not known: the store holds no timing session of these cells."]
         return lines + matched(results)
     lines += [
         "From a timing session after training, all cells interleaved, one thread. Ratios are medians over tasks of"
         f" times over those of {BASE} in the same session and task; the permutation's share is that of inference as a"
         " whole. Throughput counts cells, not route steps; tasks differ in it by their number of cells and features.",
-        "",
     ]
     rows = []
     for architecture in results.architectures:
@@ -39,22 +38,19 @@ def section(results: Results) -> list[str]:
             if found:
                 rows.append(_columns(results, found))
     notes = [row for row in timed if row.speed.get("speed_note")]
-    lines += [table(rows), ""]
+    lines += [table(rows)]
     if notes:
         kinds = sorted({row.speed["speed_note"] for row in notes})
-        lines += [f"{counted(len(notes), 'cell')} of {len(timed)} marked: {', '.join(kinds)}.", ""]
-    lines += [f"- no speed: {text}" for text in sorted({str(n) for n in _without(results)})]
-    return [*lines, *matched(results)]
-
-
-def _without(results: Results) -> list[Any]:
-    return [row.speed["speed_note"] for row in results.rows if row.speed and not row.speed.get("step_seconds")]
+        lines += [f"{counted(len(notes), 'cell')} of {len(timed)} marked: {', '.join(kinds)}."]
+    without = {str(row.speed["speed_note"]) for row in results.rows if row.speed and not row.speed.get("step_seconds")}
+    return [*lines, bullets(f"no speed: {text}" for text in sorted(without)), *matched(results)]
 
 
 def _columns(results: Results, found: list[Row]) -> dict[str, str]:
     ratios: dict[str, list[float]] = {"step_seconds": [], "forward_seconds": []}
     for row in found:
-        base = results.row(row.task, row.architecture, BASE)
+        place = results.place(row.task, row.architecture)
+        base = place.row(BASE) if place else None
         if base is not None and base.speed.get("step_seconds") and base.speed["session"] == row.speed["session"]:
             for name, values in ratios.items():
                 values.append(row.speed[name] / base.speed[name])
@@ -66,8 +62,8 @@ def _columns(results: Results, found: list[Row]) -> dict[str, str]:
 
     low, high = f"{min(speeds):,.0f}", f"{max(speeds):,.0f}"
     return {
-        "architecture": name_of("architecture", found[0].architecture),
-        "order": name_of("scan", found[0].scan),
+        "architecture": display_spec("architecture", found[0].architecture),
+        "order": display_spec("scan", found[0].scan),
         "routes": str(found[0].speed.get("routes", "")),
         f"training step / {BASE}": ratio("step_seconds"),
         f"inference / {BASE}": ratio("forward_seconds"),
@@ -89,31 +85,29 @@ def routes_at_once(order: str) -> int:
 def matched(results: Results) -> list[str]:
     """K routes after steps / K against one route after all steps, by validation accuracy."""
     several = [order for order in results.orders if routes_at_once(order) > 1]
-    lines = ["### Several routes at equal compute", ""]
+    lines = ["### Several routes at equal compute"]
     if not several:
-        return [*lines, "Not told: no scheme of several routes has been run (`scan-orders run --full` has them).", ""]
+        return [*lines, "Not known: no scheme of several routes has been run (`scan-orders run --full` has them)."]
     lines += [
         f"K routes cost K mixer calls a layer. Validation accuracy after 1/K of the steps, against {BASE} after all of"
         " them, paired by seed with a 95% t interval. Exploratory, not corrected.",
-        "",
     ]
     rows = []
-    for task, architecture in results.places:
-        base = _curves(results.row(task, architecture, BASE))
+    for place in results.places:
+        base = _curves(place.row(BASE))
         for order in several:
-            curves = _curves(results.row(task, architecture, order))
+            curves = _curves(place.row(order))
             routes = routes_at_once(order)
             seeds = sorted(base.keys() & curves.keys())
             if not seeds:
                 continue
             pairs = [(_at(curves[seed], 1 / routes), _at(base[seed], 1.0)) for seed in seeds]
             whole = [_at(curves[seed], 1.0) for seed in seeds]
-            difference = mean_interval([a - b for a, b in pairs], resampled=results.resampled(task))
+            difference = mean_interval([a - b for a, b in pairs], test_train_ratio=place.test_train_ratio)
             rows.append(
                 {
-                    "task": name_of("task", task),
-                    "architecture": name_of("architecture", architecture),
-                    "scheme": name_of("scan", order),
+                    **place.heading,
+                    "scheme": display_spec("scan", order),
                     "routes": str(routes),
                     "all steps": f"{np.mean(whole):.3f}",
                     "equal compute": f"{np.mean([a for a, _ in pairs]):.3f}",
@@ -122,11 +116,17 @@ def matched(results: Results) -> list[str]:
                     "seeds": str(len(seeds)),
                 }
             )
-    return [*lines, table(rows) if rows else "Not told: no seed has both.", ""]
+    return [*lines, table(rows) if rows else "Not known: no seed has both."]
 
 
 def _curves(row: Row | None) -> dict[int, dict[str, list[float]]]:
-    return {} if row is None else {r["seed"]: r["curve"] for r in row.records if r["status"] == "done"}
+    """By seed; a run that diverged stands at chance all along."""
+    if row is None:
+        return {}
+    flat = {"step": [0, 1], "validation_accuracy": [row.chance] * 2}
+    return {
+        r["seed"]: r["curve"] if r["status"] == Status.DONE else flat for r in row.records if r["seed"] in row.scores
+    }
 
 
 def _at(curve: dict[str, list[float]], share: float) -> float:

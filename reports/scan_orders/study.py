@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from harness.cells import Cell, cell_from, parse_task
 from harness.contracts import Grid
-from harness.errors import Unsupported, UserError
+from harness.contracts.errors import Unsupported, UserError
 from harness.registry import scans, tasks
-from harness.routing import scan_from
+from harness.registry.cells import Cell, cell_from, parse_task
+from harness.registry.routing import scan_from
+from harness.registry.study import Design
 
-from ..plan import Plan
+from ..designs import Plan
+from ..page import Question
 
 NAME = "scan-orders"
 TASKS = ("locality2d", "textures", "histology", "digits")
@@ -20,10 +22,10 @@ STEPS = 300
 """Of training, whatever the cell: with these the default study takes less than two hours on two cores."""
 
 SEEDS = 5
-"""A cell; blocks of Friedman's test."""
+"""Of every cell; blocks of Friedman's test."""
 
 PRIMARY_SEEDS = 10
-"""A cell of the declared primary pair: with fewer, 16 comparisons by sign flips cannot come out significant."""
+"""Of a cell of the declared primary pair: with fewer, 16 comparisons by sign flips cannot come out significant."""
 
 TRANSFER = " ".join(ORDERS)
 """Orders by which every trained model with one route also reads the test set; "" for none."""
@@ -32,12 +34,20 @@ NOISE_FACTORS = (0.5, 1.0, 2.0)
 """Difficulties of a synthetic task in the full study: factors on its default noise."""
 
 WITHOUT_CONVOLUTION = "mamba:conv=1"
-"""One tap mixes no neighbours: Mamba's block without its depthwise convolution, but for a factor a channel."""
+"""One tap mixes no neighbours: Mamba's block without its depthwise convolution, but for a factor for each channel."""
 
 MORE_ARCHITECTURES = ("lstm", "global-attention", WITHOUT_CONVOLUTION)
 SYNTHETIC = ("locality2d",)
 SEQUENCES = ("locality", "majority")
 """Tasks of one row, where all orders but the random one are the same."""
+
+QUESTIONS = (
+    Question("primary", "Is Hilbert better than rows?", "every task and architecture", declared=True),
+    Question("orders", "Which orders differ?", "every task and architecture", declared=False),
+    Question("theory", "Does what is left of a blob's trace predict the order?", "architectures", declared=True),
+    Question("transfer", "Does what was learned along one order hold along another?", "none", declared=False),
+    Question("compute", "Are several routes worth their compute?", "not corrected", declared=False),
+)
 
 
 def protocol(*, steps: int = STEPS, readout: str = "mean", transfer: str = "", more: str = "") -> str:
@@ -49,7 +59,7 @@ def protocol(*, steps: int = STEPS, readout: str = "mean", transfer: str = "", m
 def default_plan(seeds: int | None = None) -> Plan:
     """Six orders, four mixers, four tasks."""
     cells = _product(TASKS, ARCHITECTURES, ORDERS)
-    return Plan(name=NAME, cells=cells, seeds=seeds or SEEDS, primary_seeds=seeds or PRIMARY_SEEDS)
+    return Plan(cells=cells, seeds=seeds or SEEDS, primary_seeds=seeds or PRIMARY_SEEDS)
 
 
 def quick_plan(seeds: int | None = None) -> Plan:
@@ -58,7 +68,7 @@ def quick_plan(seeds: int | None = None) -> Plan:
     more = ",evaluate_every=5,validation_samples=128,test_samples=256"
     text = protocol(steps=20, transfer=" ".join(orders), more=more)
     cells = _product(TASKS[:2], ("gated-ssm", "local-attention"), orders, text)
-    return Plan(name=NAME, cells=cells, seeds=seeds or 2, primary_seeds=seeds or 2)
+    return Plan(cells=cells, seeds=seeds or 2, primary_seeds=seeds or 2)
 
 
 def full_plan(seeds: int | None = None) -> Plan:
@@ -76,12 +86,20 @@ def full_plan(seeds: int | None = None) -> Plan:
         *_product(difficulties(SYNTHETIC), ARCHITECTURES, ORDERS),
         *_product(more, ARCHITECTURES, ORDERS),
     ]
-    return Plan(
-        name=NAME, cells=tuple(dict.fromkeys(cells)), seeds=seeds or SEEDS, primary_seeds=seeds or PRIMARY_SEEDS
-    )
+    return Plan(cells=tuple(dict.fromkeys(cells)), seeds=seeds or SEEDS, primary_seeds=seeds or PRIMARY_SEEDS)
 
 
 PLANS = {"quick": quick_plan, "default": default_plan, "full": full_plan}
+
+
+def design(size: str, seeds: int | None) -> Design:
+    """The stages of a size."""
+    return PLANS[size](seeds).design()
+
+
+def describe(size: str) -> list[str]:
+    """What a size runs."""
+    return PLANS[size]().text
 
 
 def grid_of(task: str) -> Grid | None:

@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness.analysis.locality import blob_gaps, retention
+from harness.analysis.ranking import Correlation, correlate
+from harness.analysis.statistics import holm
 from harness.contracts import Grid
-from harness.locality import blob_gaps, retention
-from harness.ranking import Correlation, correlate
-from harness.routing import scan_from
-from harness.statistics import holm
+from harness.contracts.errors import Unsupported, UserError
+from harness.registry.cells import display_spec
+from harness.registry.routing import scan_from
 
-from ..words import joined
-from .drawing import colour_of, grid_of_panels, routes_of
-from .markdown import correlation_text, table
-from .results import Results, name_of
+from ..figures import label_outside, legend_below, panels
+from ..page import Page
+from ..places import Place
+from ..text import correlation_text, joined, table
+from .results import Results
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,9 +36,17 @@ KINDS = (("half-filled", True), ("dense", False))
 FEWEST_ORDERS = 3
 
 
+def routes_of(order: str, grid: Grid) -> np.ndarray | None:
+    """int64 [routes, cells], or None where the order is not known here or does not fit."""
+    try:
+        return scan_from(order)[2].routes(grid)
+    except (UserError, Unsupported):
+        return None
+
+
 @functools.cache
 def gaps_of(order: str, grid: Grid, half: bool) -> np.ndarray | None:
-    """float64 [cells], the distribution of `harness.locality.blob_gaps`, mean over routes; None if not known here.
+    """float64 [cells], the distribution of `harness.analysis.locality.blob_gaps`, mean over routes; None if not known.
 
     Of routes that are handed out layer by layer the first: the trained decays are the first layer's.
     """
@@ -48,23 +59,21 @@ def gaps_of(order: str, grid: Grid, half: bool) -> np.ndarray | None:
     return np.mean([blob_gaps(route, grid, BLOB, half=half, segments=segments) for route in followed], axis=0)
 
 
-def figures_of(
-    results: Results, task: str, architecture: str, decay: float | str, half: bool
-) -> tuple[list[str], np.ndarray, np.ndarray] | None:
+def figures_of(place: Place, decay: float | str, half: bool) -> tuple[list[str], np.ndarray, np.ndarray] | None:
     """Orders, scores [seeds, orders] and the theory's figure [seeds, orders]; None where one is not known."""
-    block = results.block(task, architecture)
-    records = {(row.scan, r["seed"]): r for row in results.of(task, architecture) for r in row.records if r.get("grid")}
+    orders, seeds, scores = place.block()
+    records = {(row.scan, r["seed"]): r for row in place.rows for r in row.records if r.get("grid")}
     grid = next((tuple(record["grid"]) for record in records.values()), None)
-    if grid is None or not block.seeds:
+    if grid is None or not seeds:
         return None
-    shares = {order: gaps_of(order, (grid[0], grid[1]), half) for order in block.orders}
+    shares = {order: gaps_of(order, (grid[0], grid[1]), half) for order in orders}
     if any(share is None for share in shares.values()):
         return None
-    figures = np.full(block.scores.shape, np.nan)
-    for j, order in enumerate(block.orders):
+    figures = np.full(scores.shape, np.nan)
+    for j, order in enumerate(orders):
         share = shares[order]
         assert share is not None
-        for i, seed in enumerate(block.seeds):
+        for i, seed in enumerate(seeds):
             decays = [decay] if decay != TRAINED else records.get((order, seed), {}).get("decay_quantiles")
             if decays:
                 figures[i, j] = np.mean([retention(share, float(value)) for value in decays])
@@ -73,7 +82,7 @@ def figures_of(
         return None
     # A run that diverged shows no decays; it takes the mean of the other seeds.
     means = np.nansum(figures, axis=0) / known.sum(axis=0)
-    return block.orders, block.scores, np.where(known, figures, means)
+    return orders, scores, np.where(known, figures, means)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,12 +101,12 @@ class Prediction:
     def verdict(self) -> str:
         """What the corrected test says."""
         if math.isnan(self.found.rho):
-            return "undecidable: all orders alike"
+            return "underpowered: all orders alike"
         least = self.family * 2 / math.factorial(self.found.orders)  # one permutation and its mirror image
         if self.corrected > self.level and least > self.level:
-            return f"undecidable with {self.found.orders} orders"
+            return f"underpowered with {self.found.orders} orders"
         if self.corrected > self.level:
-            return f"not told to predict the order, p={self.corrected:.2g}"
+            return f"no significant prediction of the order, p={self.corrected:.2g}"
         return f"{'predicts' if self.found.rho > 0 else 'predicts the reverse of'} the order, p={self.corrected:.2g}"
 
 
@@ -105,9 +114,9 @@ def predictions_of(results: Results) -> list[Prediction]:
     """One an architecture: half-filled blobs, the trained decay (attention: .9), all tasks that share its orders."""
     found = []
     for architecture in results.architectures:
-        tasks = [task for task, other in results.places if other == architecture]
+        places = [place for place in results.places if place.beside == architecture]
         for decay in (TRAINED, WITHOUT_DECAY):
-            known = {task: figures_of(results, task, architecture, decay, True) for task in tasks}
+            known = {place.task: figures_of(place, decay, True) for place in places}
             known = {task: each for task, each in known.items() if each and len(each[0]) >= FEWEST_ORDERS}
             first = next(iter(known.values()), None)
             if first is None:
@@ -125,81 +134,67 @@ def predictions_of(results: Results) -> list[Prediction]:
     return [replace(prediction, corrected=p, family=len(found)) for prediction, p in zip(found, corrected, strict=True)]
 
 
-def section(results: Results, predictions: list[Prediction], picture: str) -> list[str]:
+def section(page: Page, results: Results, predictions: list[Prediction]) -> list[str]:
     """The declared test, the figure, and every correlation."""
     lines = [
         "## Does the theory's figure predict which scan wins?",
-        "",
         "For tokens of one 2D blob the figure is the mean of a^gap over the gaps between successive ones along the"
         " route: what is left of one token's trace in a state that keeps the share a at each step when the next one"
         " arrives. Spearman's rank correlation, over orders, between it and mean test accuracy; a 95% interval by"
         " bootstrap over seeds, orders resampled together (with few seeds it covers less); p by permuting the orders,"
         " exact up to seven of them. Trained: the mean over the decays that each trained mixer shows on test data.",
-        "",
     ]
     if not predictions:
         return [
             *lines,
-            f"Not told: it takes {FEWEST_ORDERS} orders whose routes are known, and seeds that share them.",
-            "",
+            f"Not known: it takes {FEWEST_ORDERS} orders whose routes are known, and seeds that share them.",
         ]
-    lines += [
+    declared = [
+        {
+            "architecture": display_spec("architecture", each.architecture),
+            "tasks": joined([display_spec("task", task) for task in each.tasks]),
+            "decay": str(each.decay),
+            "mean correlation": correlation_text(each.found),
+            "verdict": each.verdict,
+        }
+        for each in predictions
+    ]
+    return [
+        *lines,
         "Declared: half-filled 3 x 3 blobs at the trained decay (attention has none: .9), the mean over tasks of the"
         " correlation, orders permuted in all tasks alike, Holm over the architectures.",
-        "",
-        table(
-            [
-                {
-                    "architecture": name_of("architecture", each.architecture),
-                    "tasks": joined([name_of("task", task) for task in each.tasks]),
-                    "decay": str(each.decay),
-                    "mean correlation": correlation_text(each.found),
-                    "verdict": each.verdict,
-                }
-                for each in predictions
-            ]
-        ),
-        "",
-        f"![Accuracy against the theory's figure]({picture})",
-        "",
+        table(declared),
+        *page.draw("theory", "Accuracy against the theory's figure", draw(results, predictions)),
         "Exploratory, p not corrected:",
-        "",
+        table([_explored(place, kind, half) for kind, half in KINDS for place in results.places]),
     ]
-    rows = []
-    for kind, half in KINDS:
-        for task, architecture in results.places:
-            row = {
-                "blob": kind,
-                "task": name_of("task", task),
-                "architecture": name_of("architecture", architecture),
-            }
-            for decay in (*DECAYS, TRAINED):
-                known = figures_of(results, task, architecture, decay, half)
-                enough = known is not None and len(known[0]) >= FEWEST_ORDERS
-                text = correlation_text(correlate([known[1]], [known[2]])) if known is not None and enough else ""
-                row[f"a = {decay}"] = text
-            rows.append(row)
-    return [*lines, table(rows), ""]
 
 
-def draw(results: Results, predictions: list[Prediction], figure: Figure) -> None:
-    """Mean accuracy against the declared figure, a mark an order."""
+def _explored(place: Place, kind: str, half: bool) -> dict[str, str]:
+    row = {"blob": kind, **place.heading}
+    for decay in (*DECAYS, TRAINED):
+        known = figures_of(place, decay, half)
+        enough = known is not None and len(known[0]) >= FEWEST_ORDERS
+        row[f"a = {decay}"] = correlation_text(correlate([known[1]], [known[2]])) if known and enough else ""
+    return row
+
+
+def draw(results: Results, predictions: list[Prediction]) -> Figure:
+    """Mean accuracy against the declared figure, a mark for each order."""
     decays = {prediction.architecture: prediction.decay for prediction in predictions}
-    panels = grid_of_panels(results, figure, width=2.4, height=1.9)
-    for (task, architecture), axis in panels.items():
-        decay = decays.get(architecture, WITHOUT_DECAY)
-        known = figures_of(results, task, architecture, decay, True)
+    figure, found = panels(results.titles, width=2.6, height=2.1, across=len(results.architectures))
+    for place, axis in found.items():
+        decay = decays.get(place.beside, WITHOUT_DECAY)
+        known = figures_of(place, decay, True)
         if known is None:
             axis.set_axis_off()
             continue
         for order, scores, figures in zip(known[0], known[1].T, known[2].T, strict=True):
-            colour = colour_of(results, order)
+            colour = results.colours[order]
             axis.plot(figures, scores, ".", color=colour, alpha=0.3, markersize=4)
-            axis.plot(figures.mean(), scores.mean(), "o", color=colour, markersize=5, label=name_of("scan", order))
+            label = display_spec("scan", order)
+            axis.plot(figures.mean(), scores.mean(), "o", color=colour, markersize=5, label=label)
         axis.set_xlabel(f"mean of a^gap, a {'trained' if decay == TRAINED else decay}", fontsize=7)
-        axis.grid(alpha=0.25)
-    for axis in list(panels.values())[:: len(results.architectures)]:
-        axis.set_ylabel("test accuracy", fontsize=7)
-    handles, labels = next(iter(panels.values())).get_legend_handles_labels()
-    if handles:
-        figure.legend(handles, labels, loc="outside lower center", ncols=min(6, len(labels)), fontsize=7, frameon=False)
+    label_outside(found, y="test accuracy")
+    legend_below(figure)
+    return figure

@@ -5,10 +5,11 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
-from harness.cells import short
-from harness.record import Record
-from harness.tables import markdown_table
+from harness.contracts.outcome import Status
+from harness.registry.cells import display_spec
+from harness.store.record import Record
 
+from ..text import table
 from .study import TARGET, chosen_level, medians, noise_of
 
 
@@ -18,18 +19,17 @@ def difficulty(records: Sequence[Record]) -> list[str]:
         return []
     found, level = medians(records), chosen_level(records)
     mixers = list(dict.fromkeys(record["architecture"] for record in records))
-    table = {"noise": [f"**{noise:g}**" if noise == level else f"{noise:g}" for noise in found]}
-    for mixer in mixers:
-        scores = [
-            [
+    rows = []
+    for noise, median in found.items():
+        row = {"noise": f"**{noise:g}**" if noise == level else f"{noise:g}"}
+        for mixer in mixers:
+            scores = [
                 record["test_accuracy"]
                 for record in records
-                if record["architecture"] == mixer and noise_of(record) == noise and record["status"] == "done"
+                if (record["architecture"], noise_of(record), record["status"]) == (mixer, noise, Status.DONE)
             ]
-            for noise in found
-        ]
-        table[short("architecture", mixer)] = [f"{statistics.fmean(each):.3f}" if each else "none" for each in scores]
-    table["median"] = [f"{median:.3f}" for median in found.values()]
+            row[display_spec("architecture", mixer)] = f"{statistics.fmean(scores):.3f}" if scores else "none"
+        rows.append(row | {"median": f"{median:.3f}"})
     at_level = [record for record in records if noise_of(record) == level]
     ceilings = {
         name: next((record[key] for record in at_level if record.get(key) is not None), None)
@@ -44,14 +44,10 @@ def difficulty(records: Sequence[Record]) -> list[str]:
     outside = min(abs(median - TARGET) for median in found.values()) > 0.2
     return [
         "## How was the difficulty chosen?",
-        "",
-        "By a rule, before the study compares any two orders: along rows alone, on slides of their own, the noise at"
+        "By a rule, before the study compares any two orders: along rows alone, on held-out slides, the noise at"
         f" which the median of the mixers that see an order stands nearest to {TARGET}, half-way between chance and 1."
         f" Test accuracy of seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}:",
-        "",
-        markdown_table(table),
-        "",
-        *(["**No level is near the middle: what follows stands at the floor or the ceiling.**", ""] if outside else []),
+        table(rows),
+        *(["**No level is near the middle: what follows stands at the floor or the ceiling.**"] if outside else []),
         f"At noise={level:g}: chance 0.500, {', '.join(known)}.",
-        "",
     ]

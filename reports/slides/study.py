@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from harness.cells import Cell, cell_from
-from harness.record import Record
-from harness.specs import parse_spec, quote
+from harness.contracts.outcome import Status
+from harness.registry.cells import Cell, cell_from, parse_task
+from harness.registry.specs import parse_spec, quote
+from harness.registry.study import Design, ReadingStage, Study, TimingStage
+
+from ..page import Question
 
 ARCHITECTURES = ("mamba", "gated-ssm", "local-attention", "identity")
 CONTROL = "identity"
@@ -24,6 +29,14 @@ TARGET = 0.75
 
 FOLDS = 5
 """Of every partition of the patients."""
+
+KEPT_MEBIBYTES = 32
+"""What may be kept while memory is watched: less than the slides have, so that it shows whether it grows with them."""
+
+QUESTIONS = (
+    Question("primary", "Is Hilbert better than rows?", "mixers that see an order", declared=True),
+    Question("cost", "What do time and memory grow with?", "none", declared=False),
+)
 
 SLIDES_TASK = "synthetic-slides"
 BAGS_TASK = "wsi"
@@ -66,13 +79,9 @@ class Plan:
 
     def timed_cells(self, noise: float) -> list[Cell]:
         """Every mixer on one slide at a time, of each size."""
+        protocol = "standard:readout=attention,batch_size=1"
         return [
-            cell_from(
-                f"{SLIDES_TASK}:tiles={tiles},spread=1,noise={noise:g}",
-                name,
-                "hilbert",
-                "standard:readout=attention,batch_size=1",
-            )
+            cell_from(f"{SLIDES_TASK}:tiles={tiles},spread=1,noise={noise:g}", name, "hilbert", protocol)
             for tiles in self.timed_tiles
             for name in ARCHITECTURES
         ]
@@ -80,40 +89,28 @@ class Plan:
 
 PLANS = {
     "default": Plan(
-        name="default",
-        folds=FOLDS,
-        slides=600,
-        shape="tiles=800,spread=1.6",
-        levels=LEVELS,
+        name="default", folds=FOLDS, slides=600, shape="tiles=800,spread=1.6", levels=LEVELS,
         protocol="standard:readout=attention,steps=250,batch_size=8,evaluate_every=50,learning_rate=0.003",
-        timed_tiles=(500, 1000, 2000, 5000, 10_000, 20_000),
-        read_slides=150,
-        read_shape="tiles=5000,spread=1,dim=128",
+        timed_tiles=(500, 1000, 2000, 5000, 10_000, 20_000), read_slides=150, read_shape="tiles=5000,spread=1,dim=128",
     ),
     "quick": Plan(
-        name="quick",
-        folds=2,
-        slides=60,
-        shape="tiles=80,spread=1.2,clusters=1,size=4",
-        levels=LEVELS[:2],
+        name="quick", folds=2, slides=60, shape="tiles=80,spread=1.2,clusters=1,size=4", levels=LEVELS[:2],
         protocol="standard:readout=attention,steps=6,batch_size=4,evaluate_every=3,validation_samples=16",
-        timed_tiles=(200, 400),
-        read_slides=20,
-        read_shape="tiles=400,spread=1",
+        timed_tiles=(200, 400), read_slides=20, read_shape="tiles=400,spread=1",
     ),
-}
+}  # fmt: skip
 
 
-def noise_of(record: Record) -> float:
+def noise_of(record: Mapping[str, Any]) -> float:
     """The level at which a difficulty run was made."""
     return float(parse_spec(record["task"]).parameters["noise"])
 
 
-def medians(records: Sequence[Record]) -> dict[float, float]:
+def medians(records: Sequence[Mapping[str, Any]]) -> dict[float, float]:
     """Level to the median over mixers of mean test accuracy; runs that have none count as chance."""
     found: dict[float, dict[str, list[float]]] = {}
     for record in records:
-        score = record.get("test_accuracy") if record["status"] == "done" else 0.5
+        score = record.get("test_accuracy") if record["status"] == Status.DONE else 0.5
         found.setdefault(noise_of(record), {}).setdefault(record["architecture"], []).append(score or 0.0)
     return {
         noise: statistics.median(statistics.fmean(scores) for scores in by_mixer.values())
@@ -121,7 +118,38 @@ def medians(records: Sequence[Record]) -> dict[float, float]:
     }
 
 
-def chosen_level(records: Sequence[Record]) -> float:
+def chosen_level(records: Sequence[Mapping[str, Any]]) -> float:
     """The rule: the level whose median stands nearest to half-way between chance and 1; the smaller one on a tie."""
     found = medians(records)
     return min(found, key=lambda noise: (abs(found[noise] - TARGET), noise))
+
+
+def describe(size: str) -> list[str]:
+    """What a size runs."""
+    plan = PLANS[size]
+    levels, cells = len(plan.difficulty_cells()) * len(DIFFICULTY_SEEDS), len(ARCHITECTURES) * len(ORDERS)
+    return [
+        f"{levels} runs to choose the noise, then {cells} cells by {plan.folds} folds on {plan.slides} slides",
+        f"architecture: {' '.join(ARCHITECTURES)}",
+        f"scan: {' '.join(ORDERS)}",
+        f"protocol: {plan.protocol}",
+    ]
+
+
+def design(size: str, seeds: int | None, folder: str) -> Design:
+    """The stages; slides are written between them unless they are there. seeds: folds that are tested on."""
+    plan = PLANS[size]
+    noise = chosen_level((yield Study(cells=plan.difficulty_cells(), seeds=DIFFICULTY_SEEDS, timing=False)))
+    slides = _written(Path(folder) / f"{plan.name}-noise{noise:g}", plan.task(noise), plan.slides, "clam")
+    yield Study(cells=plan.cells(str(slides)), seeds=range(seeds or plan.folds), timing=False)
+    yield TimingStage(cells=plan.timed_cells(noise))
+    read = _written(Path(folder) / f"{plan.name}-read", f"{SLIDES_TASK}:{plan.read_shape}", plan.read_slides, "trident")
+    yield ReadingStage(task=f"{BAGS_TASK}:root={read}", kept_mebibytes=KEPT_MEBIBYTES)
+
+
+def _written(folder: Path, task: str, count: int, form: str) -> Path:
+    """The slides in a folder, written unless they are there; labels.csv comes last, so with it they are whole."""
+    if not (folder / "labels.csv").is_file():
+        drawn: Any = parse_task(task)
+        drawn.write_slides(folder, count, format=form, seed=0)
+    return folder

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from harness.errors import UserError
+from harness.contracts.errors import UserError
 
-from .lattice import Lattice, lattice_of
+from .lattice import lattice_of
 
 BLOCK_VALUES = 1 << 22
 """Features are read so many at a time: what is in memory is the slide and no second copy of it."""
@@ -83,7 +83,7 @@ def read(bag: Bag, choose: Choose | None = None) -> tuple[np.ndarray, np.ndarray
     """
     with _open(bag.path) as file:
         lattice = lattice_of(_coordinates(file, bag.path, bag.tiles))
-        order = _row_by_row(lattice)
+        order = np.lexsort((lattice.cells[:, 1], lattice.cells[:, 0]))
         if choose is not None:
             order = order[choose(lattice.cells[order])]
         place = np.full(bag.tiles, -1, dtype=np.int64)
@@ -93,10 +93,6 @@ def read(bag: Bag, choose: Choose | None = None) -> tuple[np.ndarray, np.ndarray
             to = place[start : start + len(block)]
             features[to[to >= 0]] = block[to >= 0]
     return features, lattice.cells[order]
-
-
-def _row_by_row(lattice: Lattice) -> np.ndarray:
-    return np.lexsort((lattice.cells[:, 1], lattice.cells[:, 0]))
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.errors import UserError
+from harness.contracts.errors import UserError
 
 from .._files import Stamp, given_folder, stamp
 from .bags import BadBag, Bag, Choose, inspect, read

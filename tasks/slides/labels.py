@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from harness.contracts import Split
-from harness.errors import UserError
+from harness.contracts.errors import UserError
 
-from .._folds import fold
+from .._finite import fold
 
 PATIENT_COLUMNS = ("patient_id", "case_id")
 SCANS = (".svs", ".tif", ".tiff", ".ndpi", ".mrxs", ".scn", ".h5")

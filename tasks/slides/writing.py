@@ -1,4 +1,4 @@
-"""Slides on disk in exactly the two formats in which feature bags are published."""
+"""Slides on disk in exactly the two formats in which feature bags are published, synthetic ones among them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
+
+from harness.contracts import Task
+from harness.contracts.errors import UserError
+from harness.contracts.seeds import generator, seed_of
 
 Format: TypeAlias = Literal["clam", "trident"]
 
@@ -110,3 +114,47 @@ def _trident_attributes(slide: Slide, folder: Path) -> dict[str, Any]:
         "level0_width": width,
         "level0_height": height,
     }
+
+
+SECOND_SLIDES = 4
+"""Every so many slides of a class, one is of the patient before: patients and slides are not the same."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """What was written."""
+
+    patients: int
+    tiles: int
+    bytes: int
+
+
+def make_slides(folder: Path, task: Task, count: int, *, form: Format, seed: int) -> Made:
+    """Write `count` slides of an irregular task and their labels.csv, one slide in memory at a time.
+
+    Raises:
+        UserError: a task whose samples are no sets of tiles.
+    """
+    if not task.irregular:
+        raise UserError("make-slides: the task must draw slides, got one of grids; take synthetic-slides")
+    samples = task.sample("train", count, seed_of(kind="slides on disk", seed=seed))
+    draw = generator(seed_of(kind="slides on disk", part="origins", seed=seed))
+    digits = len(str(count - 1))
+    rows: list[tuple[str, str, str]] = []
+    met = [0] * task.classes
+    patients = tiles = size = 0
+    owner = [""] * task.classes
+    for index in range(count):
+        batch = samples.batch(np.array([index]))
+        assert batch.coords is not None
+        label = int(batch.target[0])
+        if met[label] % SECOND_SLIDES != SECOND_SLIDES - 1:
+            owner[label] = f"p{patients:0{digits}d}"
+            patients += 1
+        met[label] += 1
+        slide = Slide(name=f"s{index:0{digits}d}", features=batch.tokens[0], cells=batch.coords[0])
+        size += write_slide(folder, slide, form, draw).stat().st_size
+        tiles += len(slide.cells)
+        rows.append((slide.name, owner[label], str(label)))
+    write_labels(folder / "labels.csv", rows)
+    return Made(patients=patients, tiles=tiles, bytes=size)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from harness.errors import Unsupported
+from harness.contracts.errors import Unsupported
 from harness.registry import architectures
 
 LONGEST = 140

@@ -13,14 +13,14 @@ import torch
 import triton.language as tl
 from triton.runtime import autotuner, interpreter
 
-from harness.architectures.kernels import flash
-from harness.architectures.kernels.gated_delta import gated_delta_reference
-from harness.architectures.kernels.linear_attention import gated_linear_reference, linear_reference
-from harness.architectures.kernels.scalar_decay import scalar_decay_reference
-from harness.architectures.kernels.wkv7 import LOWEST_LOG_DECAY, wkv7_reference
-from harness.architectures.mixers import flash_mixer
-from harness.checking import relative_difference
+from harness.architectures.layers import flash_mixer
+from harness.architectures.ops import flash
+from harness.architectures.ops.gated_delta import gated_delta_reference
+from harness.architectures.ops.linear_attention import gated_linear_reference, linear_reference
+from harness.architectures.ops.scalar_decay import scalar_decay_reference
+from harness.architectures.ops.wkv7 import LOWEST_LOG_DECAY, wkv7_reference
 from harness.registry import architectures
+from harness.timing.checking import relative_difference
 
 SHAPES = {"blocks": (70, 16, 32), "filled": (20, 5, 3), "one step": (1, 8, 8)}  # length, channels of keys, of values
 MIXERS = ["linear-attention", "gated-linear-attention", "retnet", "gated-deltanet", "rwkv7"]

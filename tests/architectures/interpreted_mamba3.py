@@ -16,7 +16,7 @@ import torch
 import triton.language as tl
 from triton.runtime.autotuner import Autotuner
 
-from harness.architectures.mixers.mamba_package import load_privately
+from harness.architectures.layers.mamba_package import load_privately
 
 
 def tanh(x):

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from harness.mixer import Mixer
 from harness.registry import architectures
+from harness.registry.plugin_checks import check_entry
 
 VARIANTS = [
     "gated-ssm:projection=shared",
@@ -64,14 +64,9 @@ def outputs_and_gradients(mixer, run, x, mask=None):
 
 
 @each_spec
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
-@pytest.mark.parametrize("batch, length", [(1, 1), (1, 7), (3, 33)])
-def test_keeps_the_shape_and_gives_finite_outputs_and_gradients(build, spec, dtype, batch, length):
-    mixer = build(spec, dtype=dtype)
-    assert isinstance(mixer, Mixer)
-    results = outputs_and_gradients(mixer, mixer, tokens(batch, length, dtype))
-    assert results["y"].shape == (batch, length, WIDTH) and results["y"].dtype == dtype
-    assert all(result.isfinite().all() for result in results.values())
+def test_what_check_asks_of_anybodys_holds(spec):
+    found = list(check_entry(*architectures.parse(spec)))
+    assert [finding for finding in found if finding.problem or finding.skipped] == []
 
 
 @each_spec
@@ -94,13 +89,8 @@ def test_an_optimizer_can_step_what_was_built(build, spec):
 
 
 @each_spec
-def test_one_seed_gives_one_mixer_and_leaves_the_global_generator_alone(build, spec):
-    x = tokens(2, 12)
-    before = torch.get_rng_state()
-    first, second, other = build(spec, seed=3), build(spec, seed=3), build(spec, seed=4)
-    again = [mixer(x, None, places(12)) for mixer in (first, second, other)]
-    assert torch.equal(torch.get_rng_state(), before)
-    assert torch.equal(again[0], again[1])
+def test_another_seed_gives_another_mixer(build, spec):
+    first, other = (build(spec, seed=seed) for seed in (3, 4))
     drawn = [*first.parameters(), *first.buffers()]
     same = [torch.equal(a, b) for a, b in zip(drawn, [*other.parameters(), *other.buffers()], strict=True)]
     constant = (
@@ -108,26 +98,6 @@ def test_one_seed_gives_one_mixer_and_leaves_the_global_generator_alone(build, s
         or "projection=identity" in spec
     )
     assert all(same) == constant
-
-
-@each_spec
-def test_causal_exactly_where_claimed(build, spec):
-    mixer = build(spec, perturbed=True)
-    x = tokens(2, 33)
-    changed = x.clone()
-    changed[:, 20:] += 1
-    moved = (mixer(x, None, places(33)) - mixer(changed, None, places(33)))[:, :20].abs().max()
-    assert moved < 1e-12 if mixer.causal else moved > 1e-6
-
-
-@each_spec
-def test_order_blind_exactly_where_claimed(build, spec):
-    mixer = build(spec, perturbed=True)
-    x = tokens(2, 33)
-    order = torch.randperm(33, generator=torch.Generator().manual_seed(2))
-    y, permuted = mixer(x, None, places(33)), mixer(x[:, order], None, places(33))
-    moved = (y[:, order] - permuted).abs().max() / y.abs().max()
-    assert moved < 1e-12 if mixer.order_blind else moved > 1e-3
 
 
 @each_spec
@@ -180,12 +150,3 @@ def test_float32_stays_near_the_float64_reference(build, spec, length):
     expected = mixer.reference(tokens(2, length), None, places(length))
     y = mixer.float()(tokens(2, length, torch.float32), None, places(length))
     assert (y.double() - expected).abs().max() < 1e-4 * expected.abs().max()
-
-
-@each_spec
-def test_the_kernel_is_named_as_package_version_and_path(build, spec):
-    mixer = build(spec)
-    mixer(tokens(1, 5), None, places(5))
-    package, _, rest = mixer.kernel.partition(" ")
-    version, slash, path = rest.partition("/")
-    assert package and version and slash and path and path != "not run"

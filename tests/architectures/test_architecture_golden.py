@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness.errors import Unsupported
+from harness.contracts.errors import Unsupported
 from harness.registry import architectures
 
 GOLDEN = Path(__file__).with_name("golden.json")

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
-from harness.architectures.kernels.local_attention import (
+from harness.architectures.layers.positions import rotate
+from harness.architectures.ops.local_attention import (
     FLEX_BLOCK,
     band_blocks,
     band_mask,
@@ -13,8 +14,7 @@ from harness.architectures.kernels.local_attention import (
     flex_window_attention,
     window_path,
 )
-from harness.architectures.mixers.positions import rotate
-from harness.errors import UserError
+from harness.contracts.errors import UserError
 
 
 def tokens(*shape, seed=0):

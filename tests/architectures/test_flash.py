@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness.architectures.kernels import flash
-from harness.architectures.mixers import flash_mixer
+from harness.architectures.layers import flash_mixer
+from harness.architectures.ops import flash
 
 # Operations of a step for 4 heads in a width of 32: of each head's state of keys x values.
 MIXERS = {

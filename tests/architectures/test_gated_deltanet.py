@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.architectures.kernels.gated_delta import gated_delta_chunked, gated_delta_reference
-from harness.errors import UserError
+from harness.architectures.ops.gated_delta import gated_delta_chunked, gated_delta_reference
+from harness.contracts.errors import UserError
 
 
 def tokens(*shape, seed=1):

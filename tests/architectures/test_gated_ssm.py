@@ -4,9 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from harness.architectures.kernels.gated_scan import gated_chunked, gated_quadratic, gated_reference
-from harness.architectures.mixers.gated_ssm import uses_chunks
-from harness.architectures.mixers.mamba_package import load_privately
+from harness.architectures.layers.gated_ssm import uses_chunks
+from harness.architectures.layers.mamba_package import load_privately
+from harness.architectures.ops.gated_scan import gated_chunked, gated_quadratic, gated_reference
 
 FAST = {"quadratic": gated_quadratic, "chunked": lambda q, k, v, u: gated_chunked(q, k, v, u, chunk=4)}
 each_fast = pytest.mark.parametrize("fast", FAST.values(), ids=FAST.keys())

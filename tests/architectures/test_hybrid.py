@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from harness.architectures.mixers.hybrid import parts_of
-from harness.errors import UserError
+from harness.architectures.layers.hybrid import parts_of
+from harness.contracts.errors import UserError
 from harness.registry import architectures
 
 
@@ -41,7 +41,7 @@ def test_parts_of_one_kind_start_differently(build):
 
 
 @pytest.mark.parametrize(
-    "pattern, causal, order_blind, sized",
+    "pattern, causal, permutation_equivariant, sized",
     [
         ("gru+lstm", True, False, True),
         ("gru+local-attention", False, False, False),
@@ -49,9 +49,9 @@ def test_parts_of_one_kind_start_differently(build):
         ("gru+global-attention:causal=true", True, False, False),
     ],
 )
-def test_its_properties_follow_from_the_parts(build, pattern, causal, order_blind, sized):
+def test_its_properties_follow_from_the_parts(build, pattern, causal, permutation_equivariant, sized):
     hybrid = build(f'hybrid:pattern="{pattern}"')
-    assert (hybrid.causal, hybrid.order_blind) == (causal, order_blind)
+    assert (hybrid.causal, hybrid.permutation_equivariant) == (causal, permutation_equivariant)
     assert hybrid.state_size == (sum(part.state_size for part in hybrid.parts) if sized else None)
 
 

@@ -8,13 +8,13 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.architectures.kernels.linear_attention import (
+from harness.architectures.ops.linear_attention import (
     gated_linear_chunked,
     gated_linear_reference,
     linear_chunked,
     linear_reference,
 )
-from harness.errors import UserError
+from harness.contracts.errors import UserError
 
 NAMES = ["linear-attention", "gated-linear-attention"]
 

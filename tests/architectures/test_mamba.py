@@ -7,15 +7,15 @@ import sys
 import pytest
 import torch
 
-from harness.architectures.kernels.selective_scan import last_path, selective_scan_reference
-from harness.architectures.mixers.mamba_block import MambaBlock, run_block
-from harness.architectures.mixers.mamba_package import (
+from harness.architectures.layers.mamba import MambaBlock, run_block
+from harness.architectures.layers.mamba_package import (
     _convolution_for_any_device,
     _scan_for_any_device,
     load_privately,
     mamba_package,
 )
-from harness.seeds import seeded_torch
+from harness.architectures.ops.selective_scan import last_path, selective_scan_reference
+from harness.contracts.seeds import seeded_torch
 
 needs_package = pytest.mark.skipif(mamba_package() is None, reason="mamba-ssm does not import here")
 SIZES = [dict(d_model=16), dict(d_model=24, d_state=3, d_conv=2, expand=1), dict(d_model=8, d_conv=1, expand=3)]

@@ -5,11 +5,11 @@ import sys
 import pytest
 import torch
 
-from harness.architectures.kernels.scalar_decay import scalar_decay_chunked, scalar_decay_reference
-from harness.architectures.mixers.mamba2_block import Mamba2Block
-from harness.architectures.mixers.mamba_package import load_privately
-from harness.errors import UserError
-from harness.seeds import seeded_torch
+from harness.architectures.layers.mamba2 import Mamba2Block
+from harness.architectures.layers.mamba_package import load_privately
+from harness.architectures.ops.scalar_decay import scalar_decay_chunked, scalar_decay_reference
+from harness.contracts.errors import UserError
+from harness.contracts.seeds import seeded_torch
 
 SIZES = [
     dict(d_model=16, headdim=16),

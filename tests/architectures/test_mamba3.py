@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness.architectures.kernels.scalar_decay import scalar_decay_reference
-from harness.architectures.kernels.trapezoidal import trapezoidal_chunked, trapezoidal_reference
-from harness.architectures.mixers.mamba3_block import Mamba3Block, run_block, turned
-from harness.architectures.mixers.mamba_package import load_privately
-from harness.errors import UserError
-from harness.seeds import seeded_torch
+from harness.architectures.layers.mamba3 import Mamba3Block, run_block, turned
+from harness.architectures.layers.mamba_package import load_privately
+from harness.architectures.ops.scalar_decay import scalar_decay_reference
+from harness.architectures.ops.trapezoidal import trapezoidal_chunked, trapezoidal_reference
+from harness.contracts.errors import UserError
+from harness.contracts.seeds import seeded_torch
 
 INTERPRETED = Path(__file__).with_name("interpreted_mamba3.py")
 SIZES = [dict(d_model=16, headdim=16), dict(d_model=24, d_state=16, expand=1, headdim=8)]

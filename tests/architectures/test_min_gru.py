@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.architectures.kernels.log_scan import (
+from harness.architectures.ops.log_scan import (
     candidate,
     gated_average_log_scan,
     gated_average_reference,

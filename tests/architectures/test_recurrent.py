@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.profiler import profile
 
-from harness.seeds import seeded_torch
+from harness.contracts.seeds import seeded_torch
 
 MODULES = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU}
 each_name = pytest.mark.parametrize("name", MODULES)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from harness.errors import UserError
+from harness.contracts.errors import UserError
 
 
 def tokens(*shape, seed=1):

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.architectures.kernels.wkv7 import LOWEST_LOG_DECAY, wkv7_chunked, wkv7_reference
-from harness.errors import UserError
+from harness.architectures.ops.wkv7 import LOWEST_LOG_DECAY, wkv7_chunked, wkv7_reference
+from harness.contracts.errors import UserError
 
 
 def tokens(*shape, seed=1):

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.architectures.kernels.diagonal_ssm import diagonal_convolution, diagonal_reference, vandermonde_kernel
-from harness.errors import UserError
+from harness.architectures.ops.diagonal_ssm import diagonal_convolution, diagonal_reference, vandermonde_kernel
+from harness.contracts.errors import UserError
 
 
 def system(width=3, state=4, seed=0, frequency=10.0):

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from harness.architectures.kernels import torch_loop
-from harness.architectures.kernels.selective_scan import last_path, selective_scan, selective_scan_reference
-from harness.architectures.kernels.selective_scan_cpp import cpp_available
-from harness.architectures.mixers.mamba_package import load_privately
+from harness.architectures.layers.mamba_package import load_privately
+from harness.architectures.ops import torch_loop
+from harness.architectures.ops.selective_scan import last_path, selective_scan, selective_scan_reference
+from harness.architectures.ops.selective_scan_cpp import cpp_available
 
 NAMES = ("u", "delta", "A", "B", "C", "D", "z", "delta_bias")
 

@@ -8,12 +8,12 @@ import sys
 
 import pytest
 
-from harness import cpp_library
-from harness.architectures.kernels.selective_scan_cpp import SOURCE
+from harness.architectures.ops.selective_scan_cpp import SOURCE
+from harness.contracts import compiled as cpp_library
 
 RUN = """
 import torch
-from harness.architectures.kernels.selective_scan import last_path, selective_scan
+from harness.architectures.ops.selective_scan import last_path, selective_scan
 ones = torch.ones(1, 2, 3)
 for _ in range(2):
     y = selective_scan(ones, ones, -torch.ones(2, 1), ones[:, :1], ones[:, :1])
@@ -94,11 +94,15 @@ def test_a_library_is_named_by_all_that_made_it(tmp_path, monkeypatch):
     changed = tmp_path / SOURCE.name
     changed.write_text(SOURCE.read_text() + "\n")
     names = {first, place(changed)}
+    header = tmp_path / "simd.h"
+    header.write_text(cpp_library.HEADER.read_text() + "\n")
+    monkeypatch.setattr(cpp_library, "HEADER", header)
+    names.add(place())
     monkeypatch.setattr(cpp_library, "FLAGS", (*cpp_library.FLAGS, "-g"))
     names.add(place())
     monkeypatch.setattr(cpp_library, "_processor", lambda: "another")
     names.add(place())
-    assert len(names) == 4
+    assert len(names) == 5
 
 
 def test_a_relative_cache_folder_is_ignored(tmp_path, monkeypatch):

@@ -10,8 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.architectures.kernels import selective_scan_cpp as kernel
-from harness.architectures.kernels.selective_scan import last_path, selective_scan, selective_scan_reference
+from harness.architectures.ops import selective_scan_cpp as kernel
+from harness.architectures.ops.selective_scan import last_path, selective_scan, selective_scan_reference
 
 pytestmark = pytest.mark.skipif(not kernel.cpp_available(), reason="no C++ compiler here")
 
@@ -186,7 +186,7 @@ def test_the_operators_keep_torchs_contract(left_out):
 
 COMPILE = """
 import torch
-from harness.architectures.kernels.selective_scan import last_path, selective_scan
+from harness.architectures.ops.selective_scan import last_path, selective_scan
 
 torch.manual_seed(0)
 u, delta, z = torch.randn(3, 2, 20, 18).unbind()

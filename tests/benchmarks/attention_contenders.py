@@ -8,7 +8,7 @@ import torch
 from comparison import Contender, Maker, Run
 from torch import Tensor
 
-from harness.architectures.kernels.local_attention import blocked_attention
+from harness.architectures.ops.local_attention import blocked_attention
 
 
 def naive_attention(length: int, window: int) -> Run:

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from harness.checking import agrees, relative_difference
-from harness.tables import markdown_table
-from harness.timing import NOISY_SPREAD, Phases, seconds_of, spread
+from harness.analysis.tables import markdown_table
+from harness.analysis.tolerances import NOISY_SPREAD, agrees
+from harness.timing.checking import relative_difference
+from harness.timing.sampling import Phases, seconds_of, spread
 
 Run = Callable[..., Tensor]
 SLOW_SECONDS = 4.0

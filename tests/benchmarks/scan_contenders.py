@@ -15,9 +15,9 @@ import torch
 from comparison import Contender
 from torch import Tensor
 
-from harness.architectures.kernels.selective_scan import selective_scan
-from harness.architectures.kernels.selective_scan_cpp import cpp_available
-from harness.architectures.mixers.mamba_package import load_privately
+from harness.architectures.layers.mamba_package import load_privately
+from harness.architectures.ops.selective_scan import selective_scan
+from harness.architectures.ops.selective_scan_cpp import cpp_available
 
 COMPILED_STEPS = 16
 """Steps a compiled body: 8 run at two thirds of its speed, 32 no faster and compile twice as long."""

@@ -18,9 +18,9 @@ import statistics
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness import cpp_library
-from harness.machine import machine_ceilings
-from harness.timing import seconds_of
+from harness.contracts import compiled as cpp_library
+from harness.timing.machine import machine_peaks
+from harness.timing.sampling import seconds_of
 
 FORWARD, BACKWARD = 13, 21
 """Vector operations for each vector of channels, step and state."""
@@ -70,7 +70,7 @@ class Floor:
     def text(self, name: str, training_seconds: list[float]) -> str:
         """The floor, and which share of it was reached, round by round."""
         operation = min(self.operation_seconds)
-        copied = machine_ceilings().copy_gigabytes
+        copied = machine_peaks().copy_gigabytes
         vectors = self.vectors()
         compute, memory = (FORWARD + BACKWARD) * vectors * operation, self.bytes() / copied / 1e9
         least = max(compute, memory)

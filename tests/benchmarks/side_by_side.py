@@ -23,9 +23,9 @@ from comparison import Problem, compare, table
 from scan_contenders import SCANS, first_steps, scan_inputs
 from scan_floor import Floor, probe
 
-from harness.architectures.kernels.selective_scan import selective_scan_reference
-from harness.provenance import processor
-from harness.worker_process import WORKER_ENVIRONMENT
+from harness.architectures.ops.selective_scan import selective_scan_reference
+from harness.running.worker_process import WORKER_ENVIRONMENT
+from harness.store.provenance import processor
 
 DEFAULT_SCANS = ("64x64x128x16", "8x256x64x16", "32x256x256x16", "8x1024x256x16")
 DEFAULT_ATTENTIONS = ("4x4x256x16:8", "4x4x1024x16:16")

@@ -9,9 +9,9 @@ As a gate against regressions on one machine: `--benchmark-save=before`, and aft
 import pytest
 import torch
 
-from harness.errors import Unsupported
-from harness.measure import errors_against_reference
+from harness.contracts.errors import Unsupported
 from harness.registry import architectures
+from harness.timing.measure import errors_against_reference
 
 BATCH, GRID, WIDTH = 16, (16, 16), 32
 LENGTH = GRID[0] * GRID[1]

@@ -17,10 +17,10 @@ import torch
 from scipy.stats import quantile_test
 from torch.nn import functional
 
-from harness.build import build_model
-from harness.cells import cell_from, protocol_of, task_of
-from harness.data import Data
-from harness.train import make_optimizer, rate_at, train
+from harness.registry.cells import cell_from, protocol_of, task_of
+from harness.training.data import Data
+from harness.training.standard.loop import Learner, train
+from harness.training.standard.outcome import Replica
 
 ROUNDS, WARMUP_STEPS = 3, 5
 SAMPLES = "train_samples=512,batch_size=64,validation_samples=64,test_samples=64"
@@ -45,17 +45,16 @@ class Case:
 
     def start(self):
         data = Data(self.task, spec=self.cell.task, seed=0, device="cpu")
-        return build_model(self.cell, self.task, self.protocol, seed=0), data
+        return self.protocol.build(self.cell, self.task, seed=0), data
 
     def bare(self, model, data) -> Iterator[None]:
         """What a script would write, with the same data; a step at a time."""
-        optimizer = make_optimizer(model, self.protocol)
+        optimizer = self.protocol.make_optimizer(model)
         rate = self.protocol.learning_rate
-        for step, (tokens, target, _) in enumerate(
-            data.train_batches(count=512, batch_size=64, steps=self.protocol.steps)
-        ):
+        batches = data.train_parts(count=512, batch_size=64, steps=self.protocol.steps)
+        for step, (tokens, target, _) in enumerate(map(next, batches)):
             for group in optimizer.param_groups:
-                group["lr"] = rate * rate_at(step, self.protocol)
+                group["lr"] = rate * self.protocol.lr_multiplier(step)
             loss = functional.cross_entropy(model(tokens), target)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -78,7 +77,7 @@ class Case:
             bare_seconds.append(time.process_time() - began)
             began = time.process_time()
 
-        train(model, data, self.protocol, after_a_step)
+        train(Learner(model, self.protocol), [Replica(data=data, report=after_a_step)], self.protocol)
         # The first steps warm up, after making the data; the last of the harness's holds an evaluation.
         self.harness_seconds += harness_seconds[WARMUP_STEPS:-1]
         self.bare_seconds += bare_seconds[WARMUP_STEPS:-1]

@@ -11,10 +11,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from harness.architectures.kernels.gated_scan import gated_reference
-from harness.machine import machine_ceilings
-from harness.paper.gradient import HingeGradient, flops
-from harness.paper.gradient_torch import mixed
+from harness.architectures.ops.gated_scan import gated_reference
+from harness.timing.machine import machine_peaks
+from harness.training.paper.gradient import HingeGradient, flops
+from harness.training.paper.gradient_torch import mixed
 
 SHAPES = [(2000, 30, 32, 50), (500, 30, 128, 50), (500, 100, 32, 50)]
 ROUNDS = {"fused": 30, "fused, data new on each call": 30, "fused, frozen gates": 30, "torch": 10, "plain autograd": 3}
@@ -22,7 +22,7 @@ ROUNDS = {"fused": 30, "fused, data new on each call": 30, "fused, frozen gates"
 
 @pytest.fixture(scope="module")
 def product_gflops():
-    return machine_ceilings().product_gflops
+    return machine_peaks().product_gflops
 
 
 def problem(samples, length, width, neurons, *, frozen):

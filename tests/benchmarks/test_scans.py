@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from harness.errors import Unsupported
+from harness.contracts.errors import Unsupported
+from harness.model.routed import Permute
 from harness.registry import scans
-from harness.routed import Permute
-from harness.routing import scan_from
+from harness.registry.routing import scan_from
 
 BATCH, WIDTH = 16, 32
 SIDES = {"peano": 27}  # a power of three; every other order gets a power of two

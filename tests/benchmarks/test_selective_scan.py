@@ -8,9 +8,9 @@ Layouts are those a Mamba block hands over: u with length innermost, the others 
 import pytest
 import torch
 
-from harness.architectures.kernels.selective_scan import last_path, selective_scan, selective_scan_reference
-from harness.architectures.kernels.selective_scan_cpp import cpp_available
-from harness.architectures.mixers.mamba_package import load_privately
+from harness.architectures.layers.mamba_package import load_privately
+from harness.architectures.ops.selective_scan import last_path, selective_scan, selective_scan_reference
+from harness.architectures.ops.selective_scan_cpp import cpp_available
 
 BATCH, LENGTH, CHANNELS, STATE = SHAPE = (64, 64, 64, 16)
 ROUNDS = {"cpp": 30, "torch loop": 10, "autograd unbind": 5, "mamba-ssm selective_scan_ref": 3}

@@ -1,27 +1,18 @@
 // How many vector operations a second one core does: fused multiply-adds that wait for nothing, all in registers.
 
-#include <cstdint>
-
-#if defined(__AVX512F__) && defined(__AVX512DQ__)
-#define VECTOR_BYTES 64
-#elif defined(__AVX2__)
-#define VECTOR_BYTES 32
-#else
-#define VECTOR_BYTES 16
-#endif
+#include "simd.h"
 
 namespace {
-typedef float Vector __attribute__((vector_size(VECTOR_BYTES)));
 // As many sums as keep two units busy that take four or five steps each; with the two factors they fit 16 registers.
 constexpr int SUMS = 12;
 }  // namespace
 
 extern "C" {
-int64_t vector_floats() { return VECTOR_BYTES / sizeof(float); }
+int64_t vector_floats() { return WIDTH<float>; }
 
 // Does SUMS * rounds operations; returns something that depends on all of them, so that none can be left out.
 double multiply_add(int64_t rounds) {
-  Vector sums[SUMS], factor = {}, added = {};
+  Vector<float> sums[SUMS], factor = {}, added = {};
   factor += 0.999f, added += 1e-3f;
   for (int i = 0; i < SUMS; ++i) sums[i] = added * float(i);
   for (int64_t round = 0; round < rounds; ++round) {
@@ -30,7 +21,7 @@ double multiply_add(int64_t rounds) {
   }
   double total = 0;
   for (int i = 0; i < SUMS; ++i)
-    for (int lane = 0; lane < VECTOR_BYTES / int(sizeof(float)); ++lane) total += sums[i][lane];
+    for (int lane = 0; lane < WIDTH<float>; ++lane) total += sums[i][lane];
   return total;
 }
 

@@ -3,9 +3,19 @@
 import numpy as np
 import pytest
 
-from harness.locality import blob_gaps, card, is_jump, neighbour_gaps, retention, step_lengths, stretch, window_clusters
+from harness.analysis.locality import (
+    blob_gaps,
+    card,
+    is_jump,
+    neighbour_gaps,
+    retention,
+    step_lengths,
+    stretch,
+    window_clusters,
+)
+from harness.contracts.routes import rank_of
 from harness.registry import scans
-from harness.routing import rank_of, scan_from
+from harness.registry.routing import scan_from
 
 LEAST = {1: 0, 2: 6, 3: 24, 4: 60, 5: 116, 6: 200, 7: 318, 8: 472}
 """The least sum of gaps of any numbering of an N x N grid (Fishburn, Tetali and Winkler 2000)."""

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from harness.ceilings import ceilings
-from harness.contracts import UNASKED
-from harness.errors import UserError
+from harness.contracts import IGNORE_INDEX
+from harness.contracts.errors import UserError
 from harness.registry import tasks
+from harness.training.ceilings import ceilings
 
 
 def create(spec):
@@ -30,7 +30,7 @@ def test_every_question_is_a_key_that_stood_before_and_asks_for_the_value_behind
         value_of = dict(zip(symbols[0:context:2], symbols[1:context:2], strict=True))
         assert len(value_of) == len(set(value_of.values())) == task.pairs
         assert max(value_of) < task.classes <= min(value_of.values())
-        asked = {cell: answer for cell, answer in enumerate(target) if answer != UNASKED}
+        asked = {cell: answer for cell, answer in enumerate(target) if answer != IGNORE_INDEX}
         assert sorted(symbols[cell] for cell in asked) == sorted(value_of)  # each key once
         for cell, answer in asked.items():
             assert cell >= context and (cell - context) % 2 == 0
@@ -40,7 +40,7 @@ def test_every_question_is_a_key_that_stood_before_and_asks_for_the_value_behind
 @pytest.mark.parametrize("alpha", [0.1, 1.0, 2.0])
 def test_a_lone_question_stands_at_a_place_drawn_by_the_power_law(alpha):
     task = create(f"associative-recall:length=22,pairs=1,alpha={alpha}")
-    places = (np.argmax(task.sample("train", 40_000, 0).target != UNASKED, axis=1) - 2) // 2
+    places = (np.argmax(task.sample("train", 40_000, 0).target != IGNORE_INDEX, axis=1) - 2) // 2
     shares = np.bincount(places, minlength=10) / len(places)
     expected = np.arange(1, 11) ** (alpha - 1) / (np.arange(1, 11) ** (alpha - 1)).sum()
     assert (np.abs(shares - expected) < 5 * np.sqrt(expected / len(places))).all()
@@ -55,14 +55,14 @@ def test_several_questions_stand_where_drawing_without_replacement_puts_them():
     expected = np.stack([np.bincount([row[pair] for row in drawn], minlength=7) for pair in range(3)]) / 20_000
     for pair in range(3):
         same = samples.symbols[:, 6:] == samples.symbols[:, [2 * pair]]
-        places = np.argmax(same & (samples.target[:, 6:] != UNASKED), axis=1) // 2
+        places = np.argmax(same & (samples.target[:, 6:] != IGNORE_INDEX), axis=1) // 2
         assert np.abs(np.bincount(places, minlength=7) / 20_000 - expected[pair]).max() < 0.02
 
 
 def test_what_is_not_asked_is_filled_with_any_symbol():
     task = create("associative-recall:vocabulary=16")
     samples = task.sample("train", 2000, 0)
-    filled = samples.symbols[:, 16:][samples.target[:, 16:] == UNASKED]
+    filled = samples.symbols[:, 16:][samples.target[:, 16:] == IGNORE_INDEX]
     shares = np.bincount(filled, minlength=16) / len(filled)
     assert (np.abs(shares - 1 / 16) < 5 * np.sqrt(1 / 16 / len(filled))).all()
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from harness.cells import parse_task
-from harness.errors import UserError
+from harness.contracts.errors import UserError
+from harness.registry.cells import parse_task
 from harness.tasks._crops import BANDS, SIDE
 from harness.tasks.histology import derangements
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from harness.cells import Run, cell_from, parse_task
-from harness.data import Data
-from harness.errors import Unsupported, UserError
-from harness.execute import execute
-from harness.study import TUNING_SEEDS
-from harness.summary import rows_of
-from harness.tables import RESAMPLED_CAPTION, caption_of
+from harness.analysis.summary import rows_of
+from harness.analysis.tables import RESAMPLED_CAPTION, caption_of
+from harness.contracts.errors import Unsupported, UserError
+from harness.registry.cells import Run, cell_from, parse_task
+from harness.registry.study import TUNING_SEEDS
+from harness.training.data import Data
+from harness.training.execute import execute
 
 SPECS = ["faces", "digits"]
 spec = pytest.mark.parametrize("spec", SPECS)
@@ -62,16 +62,16 @@ def test_the_data_of_a_run_are_those_of_its_fold(spec):
 
 def test_few_training_images_are_passed_over_in_new_orders():
     data = Data(parse_task("faces"), spec="faces", seed=0)
-    batches = list(data.train_batches(count=32_000, batch_size=70, steps=4))
+    batches = [next(parts) for parts in data.train_parts(count=32_000, batch_size=70, steps=4)]
     passes = [np.concatenate([b[0].reshape(70, -1).numpy() for b in batches[i : i + 2]]) for i in (0, 2)]
     assert not np.array_equal(*passes)
     assert np.array_equal(*(np.unique(each, axis=0) for each in passes))
 
 
 def test_resampled_is_test_images_over_training_images():
-    assert parse_task("faces").resampled == pytest.approx(40 / 140)
-    assert parse_task("digits").resampled == pytest.approx(360 / 1257, abs=0.002)
-    assert parse_task("textures").resampled == parse_task("locality2d").resampled == 0
+    assert parse_task("faces").test_train_ratio == pytest.approx(40 / 140)
+    assert parse_task("digits").test_train_ratio == pytest.approx(360 / 1257, abs=0.002)
+    assert parse_task("textures").test_train_ratio == parse_task("locality2d").test_train_ratio == 0
 
 
 def test_pixels_are_standardized_with_the_training_images_of_the_fold():
@@ -121,7 +121,7 @@ def test_without_scikit_learn_digits_are_unsupported_with_a_cure(monkeypatch, ti
 def test_a_run_trains_and_its_record_says_how_far_test_sets_are_resampled(spec, tiny_protocol):
     record = execute(Run(cell=cell_from(spec, "mean-pool", "horizontal", tiny_protocol), seed=4))
     assert record["status"] == "done", record
-    assert record["resampled"] == parse_task(spec).resampled
+    assert record["test_train_ratio"] == parse_task(spec).test_train_ratio
     assert 0 <= record["test_accuracy"] <= 1
 
 
@@ -133,7 +133,7 @@ def test_a_table_corrects_its_intervals_for_folds_of_the_same_images(tiny_protoc
     half = stats.t.ppf(0.975, 4) * np.std(scores, ddof=1) * np.sqrt(1 / 5 + 40 / 140)
     assert row.accuracy.high - row.accuracy.mean == pytest.approx(half)
     assert RESAMPLED_CAPTION in caption_of([row])
-    assert RESAMPLED_CAPTION not in caption_of(rows_of([record | {"resampled": 0.0} for record in records], []))
+    assert RESAMPLED_CAPTION not in caption_of(rows_of([record | {"test_train_ratio": 0.0} for record in records], []))
 
 
 def test_a_patch_larger_than_an_image_is_refused():

@@ -5,8 +5,8 @@ import pytest
 from published_formats import images_of, write_image_folder
 from skimage import io
 
-from harness.cells import parse_task
-from harness.errors import UserError
+from harness.contracts.errors import UserError
+from harness.registry.cells import parse_task
 from harness.tasks._pictures import read_picture
 
 SPLITS = ("train", "validation", "test")

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from harness.ceilings import ceilings
-from harness.errors import UserError
+from harness.contracts.errors import UserError
 from harness.registry import tasks
 from harness.tasks._placement import matched_placement, uniform_placement
+from harness.training.ceilings import ceilings
 
 SIZES = [(30, 2, 20), (20, 2, 16), (20, 6, 12), (12, 2, 8), (16, 1, 5), (40, 3, 7), (10, 3, 5)]
 

@@ -3,11 +3,11 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from harness.ceilings import ceilings
-from harness.errors import UserError
+from harness.contracts.errors import UserError
 from harness.registry import tasks
 from harness.tasks._coverage import coverages, elementary
 from harness.tasks._dispersion import dispersion
+from harness.training.ceilings import ceilings
 
 SMALL = [((4, 4), 2, 2), ((4, 4), 2, 3), ((4, 5), 3, 2), ((3, 7), 3, 2), ((3, 3), 1, 1)]
 SIZES = ["height=4,width=4", "height=4,width=12", "height=8,width=8", "height=9,width=6", "height=16,width=16"]

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from harness.ceilings import ceilings
-from harness.errors import UserError
+from harness.contracts.errors import UserError
 from harness.registry import tasks
+from harness.training.ceilings import ceilings
 
 
 def create(spec):

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from harness.cells import parse_task
-from harness.seeds import normal_stretch
-from harness.tasks._noise import CORRELATION
+from harness.contracts.seeds import normal_stretch
+from harness.registry.cells import parse_task
+from harness.tasks._patterns import CORRELATION
 
 
 def noise_of(kind, task="majority"):

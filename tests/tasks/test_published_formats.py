@@ -15,8 +15,8 @@ from published_formats import (
     write_pathfinder,
 )
 
-from harness.cells import cell_from, parse_task
-from harness.errors import UserError
+from harness.contracts.errors import UserError
+from harness.registry.cells import cell_from, parse_task
 from harness.tasks.cifar10 import read_pickle
 
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from harness.ceilings import ceilings
-from harness.contracts import UNASKED
-from harness.errors import UserError
+from harness.contracts import IGNORE_INDEX
+from harness.contracts.errors import UserError
 from harness.registry import tasks
+from harness.training.ceilings import ceilings
 
 
 def create(spec):
@@ -25,7 +25,7 @@ def test_the_answers_are_the_data_in_order(spec):
         before, answers = symbols[: -task.tokens], target[-task.tokens :]
         assert answers == [symbol - 1 for symbol in before if symbol != 0]
         assert set(symbols[-task.tokens :]) == {task.marker} and task.marker not in before
-        assert set(target[: -task.tokens]) <= {UNASKED} and UNASKED not in answers
+        assert set(target[: -task.tokens]) <= {IGNORE_INDEX} and IGNORE_INDEX not in answers
 
 
 def test_data_stand_anywhere_before_the_answers_and_are_any_data_symbol():

@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
-from harness.errors import UserError
+from harness.contracts.errors import UserError
 from harness.tasks.slides.bags import BadBag, inspect, read
 from harness.tasks.slides.collection import bag_folder, inspect_all, open_collection
 from harness.tasks.slides.labels import patient_folds, read_labels

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from harness.ceilings import ceilings
-from harness.contracts import UNASKED
+from harness.contracts import IGNORE_INDEX
 from harness.registry import tasks
+from harness.registry.plugin_checks import check_entry
+from harness.training.ceilings import ceilings
 
 SPLITS = ("train", "validation", "test")
 
@@ -19,22 +20,18 @@ entries = pytest.mark.parametrize("entry", list(tasks), ids=lambda entry: entry.
 
 
 @entries
-def test_a_batch_has_the_declared_shapes_and_types(entry, default):
+def test_what_check_asks_of_anybodys_holds(entry, given):
+    found = list(check_entry(entry, entry.resolve(given(entry))))
+    assert [finding for finding in found if finding.problem or finding.skipped] == []
+
+
+@entries
+def test_every_sample_asks_something_and_its_patterns_fit_its_cells(entry, default):
     task = default(entry)
     samples = task.sample("train", 12, 3)
-    batch = samples.batch(np.arange(12))
     assert len(samples) == 12
-    cells = samples.lengths.max() if task.irregular else task.cells
-    assert cells <= task.longest
-    assert batch.tokens.shape == (12, cells, task.features)
-    assert batch.tokens.dtype == np.float32
-    assert batch.target.shape == samples.target.shape == ((12, task.cells) if task.asks_cells else (12,))
-    assert batch.target.dtype == samples.target.dtype == np.int64
-    assert np.isfinite(batch.tokens).all()
-    assert batch.target.min() >= (UNASKED if task.asks_cells else 0) and batch.target.max() < task.classes
-    assert (batch.target != UNASKED).reshape(12, -1).any(axis=1).all()
-    if batch.mask is not None:
-        assert batch.mask.shape == (12, cells) and batch.mask.dtype == bool
+    assert samples.lengths is None or samples.lengths.max() <= task.longest
+    assert (samples.target != IGNORE_INDEX).reshape(12, -1).any(axis=1).all()
     if samples.patterns is not None:
         assert samples.patterns.shape == (12, task.cells) or task.irregular and len(samples.patterns) == 12
         assert np.issubdtype(samples.patterns.dtype, np.integer)
@@ -45,39 +42,28 @@ def test_irregular_sequences_say_where_their_cells_lie_real_ones_first(entry, de
     task = default(entry)
     samples = task.sample("train", 12, 3)
     batch = samples.batch(np.arange(12))
-    assert (batch.places is not None) == (samples.lengths is not None) == task.irregular
+    assert (batch.coords is not None) == (samples.lengths is not None) == task.irregular
     if not task.irregular:
         return
-    assert batch.places.shape == (*batch.tokens.shape[:2], 2) and np.issubdtype(batch.places.dtype, np.integer)
+    assert batch.coords.shape == (*batch.tokens.shape[:2], 2) and np.issubdtype(batch.coords.dtype, np.integer)
     assert np.array_equal(batch.mask, np.arange(batch.tokens.shape[1]) < samples.lengths[:, None])
-    for places, length in zip(batch.places, samples.lengths, strict=True):
+    for places, length in zip(batch.coords, samples.lengths, strict=True):
         assert len(np.unique(places[:length], axis=0)) == length
         assert (np.lexsort((places[:length, 1], places[:length, 0])) == np.arange(length)).all()  # row by row
 
 
 @entries
-def test_equal_seeds_give_equal_samples_and_other_seeds_and_splits_do_not(entry, default):
+def test_another_seed_gives_other_samples(entry, default):
     task = default(entry)
-    first, again = (default(entry).sample("train", 20, 3).batch(np.arange(20)) for _ in range(2))
-    assert np.array_equal(first.tokens, again.tokens) and np.array_equal(first.target, again.target)
-    draws = [default(entry).sample(split, 20, 3) for split in SPLITS] + [default(entry).sample("train", 20, 4)]
-    tokens = [tokens_of(task, draw.batch(np.arange(20))) for draw in draws]
-    for one in range(len(tokens)):
-        for other in range(one):
-            assert not np.array_equal(tokens[one], tokens[other])
+    one, other = (tokens_of(task, task.sample("train", 20, seed).batch(np.arange(20))) for seed in (3, 4))
+    assert not np.array_equal(one, other)
 
 
 @entries
-def test_a_sample_looks_the_same_in_any_batch_and_in_any_larger_draw(entry, default):
+def test_a_larger_draw_begins_with_the_smaller_one(entry, default):
     task = default(entry)
-    samples = task.sample("train", 40, 3)
-    whole = samples.batch(np.arange(40))
-    picked = np.array([7, 39, 0, 7])
-    some = samples.batch(picked)
-    assert np.array_equal(tokens_of(task, some), tokens_of(task, whole)[picked])
-    assert np.array_equal(some.target, whole.target[picked])
-    larger = task.sample("train", 1500, 3).batch(np.arange(40))
-    assert np.array_equal(larger.tokens, whole.tokens) and np.array_equal(larger.target, whole.target)
+    smaller, larger = (task.sample("train", count, 3).batch(np.arange(40)) for count in (40, 1500))
+    assert np.array_equal(larger.tokens, smaller.tokens) and np.array_equal(larger.target, smaller.target)
 
 
 @entries
@@ -85,10 +71,10 @@ def test_classes_are_balanced_in_random_order(entry, default):
     task = default(entry)
     if len(task.sample("train", 100_000, 3)) < 100_000:
         pytest.skip("a finite task has the classes that its images have")
-    if task.asks_cells:
+    if task.per_token_targets:
         asked = task.sample("train", 3000, 3).target
-        frequencies = np.bincount(asked[asked != UNASKED], minlength=task.classes) / (asked != UNASKED).sum()
-        error = np.sqrt(1 / task.classes / (asked != UNASKED).sum())
+        frequencies = np.bincount(asked[asked != IGNORE_INDEX], minlength=task.classes) / (asked != IGNORE_INDEX).sum()
+        error = np.sqrt(1 / task.classes / (asked != IGNORE_INDEX).sum())
         assert (np.abs(frequencies - 1 / task.classes) < 5 * error).all()
         return
     for count in (40, 3000):
@@ -130,7 +116,7 @@ def test_a_finite_split_holds_each_image_once_and_validation_and_test_do_not_dep
 def test_chance_is_the_share_of_the_largest_class_tested_on(entry, default):
     task = default(entry)
     target = task.sample("test", 3000, 3).target
-    target = target[target != UNASKED]
+    target = target[target != IGNORE_INDEX]
     assert np.bincount(target).max() / len(target) == pytest.approx(task.chance, abs=0.02)
 
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.contracts import UNASKED
-from harness.errors import UserError
+from harness.contracts import IGNORE_INDEX
+from harness.contracts.errors import UserError
 from harness.registry import tasks
 
 MOSTLY_SMALL = 12
@@ -46,5 +46,5 @@ def test_any_parameters_give_a_sound_task_or_an_error_of_one_line(entry, given, 
     cells = samples.lengths.max() if task.irregular else task.cells
     assert batch.tokens.shape == (6, cells, task.features)
     assert np.isfinite(batch.tokens).all()
-    allowed = {*range(task.classes), UNASKED} if task.asks_cells else set(range(task.classes))
+    allowed = {*range(task.classes), IGNORE_INDEX} if task.per_token_targets else set(range(task.classes))
     assert set(batch.target.ravel().tolist()) <= allowed

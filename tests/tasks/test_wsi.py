@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from harness.__main__ import main
-from harness.cells import Run, cell_from, parse_task
-from harness.data import Data
-from harness.errors import UserError
-from harness.execute import execute
-from harness.study import TUNING_SEEDS
-from harness.summary import rows_of
+from harness.analysis.summary import rows_of
+from harness.contracts.errors import UserError
+from harness.registry.cells import Run, cell_from, parse_task
+from harness.registry.study import TUNING_SEEDS
+from harness.training.data import Data
+from harness.training.execute import execute
 
 SMALL = "synthetic-slides:tiles=40,spread=2,dim=6,kinds=4,clusters=1,size=2,window=2"
 PROTOCOL = "standard:steps=3,batch_size=4,validation_samples=12,test_samples=24,evaluate_every=3,width=8"
@@ -39,7 +39,7 @@ def test_the_slides_on_disk_are_those_of_the_task(made):
     assert task.collection.facts["collisions"] == 0 and 20 <= task.lengths.min() <= task.longest <= 40
     source = parse_task(SMALL)
     features, cells = task.reader.read(task.collection.bags[7])
-    from harness.seeds import seed_of
+    from harness.contracts.seeds import seed_of
 
     expected = source.sample("train", 40, seed_of(kind="slides on disk", seed=0)).slide(7)
     assert np.array_equal(features, expected[0])
@@ -66,7 +66,7 @@ def test_a_run_from_disk_leaves_scores_and_the_split_in_its_record(made):
     records = [execute(Run(cell=cell, seed=seed)) for seed in (0, 1)]
     for record in records:
         assert record["status"] == "done", record["reason"]
-        assert {"test_accuracy", "test_auc", "test_f1"} <= record.keys() and record["resampled"] > 0
+        assert {"test_accuracy", "test_auc", "test_f1"} <= record.keys() and record["test_train_ratio"] > 0
         assert record["data"]["slides"] == 40 and not record["data"]["left_out"]
     splits = [set(record["data"]["split"]["test"]) for record in records]
     assert splits[0] and not splits[0] & splits[1]
@@ -95,7 +95,7 @@ def test_truncation_keeps_random_tiles_or_a_stretch_of_a_scan_and_is_recorded(ma
         samples = task.sample("train", 100, 0)
         batch = samples.batch(np.arange(len(samples)))
         assert batch.tokens.shape[1] == task.longest == 25 and task.facts()["truncated"] > 5
-        kept = task.reader.read(task.collection.bags[longest], task.choose.of(task.collection.bags[longest].slide))[1]
+        kept = task.slide(task.collection.bags[longest])[1]
         places = [cells.index(cell) for cell in kept.tolist()]
         assert places == sorted(places) and len(places) == 25 and places != list(range(25))
     steps = np.abs(np.diff(sorted(np.abs(kept - kept.mean(0)).sum(1))))
@@ -136,8 +136,8 @@ def test_memory_holds_a_part_and_what_is_kept_however_many_slides_there_are(tmp_
     task = "synthetic-slides:tiles=800,spread=1,dim=64,clusters=1,size=4"
     main(["make-slides", str(folder), "--slides", "60", "--task", task, "--quiet"])
     a_slide = 800 * (4 * 64 + 8)
-    monkeypatch.setattr("harness.data.PART_CELLS", 1600)
-    monkeypatch.setattr("harness.data.RENDERED_BYTES", 0)
+    monkeypatch.setattr("harness.training.data.PART_CELLS", 1600)
+    monkeypatch.setattr("harness.training.data.RENDERED_BYTES", 0)
     monkeypatch.setattr("harness.tasks.slides.collection.KEPT_BYTES", 4 * a_slide)
     spec = f"wsi:root={folder}"
     data = Data(parse_task(spec), spec=spec, seed=0)
@@ -164,6 +164,14 @@ def test_a_mistake_in_make_slides_is_one_line(tmp_path, capsys, words, message):
     (tmp_path / "something").touch()
     assert main(["make-slides", str(tmp_path)]) == 2
     assert "a new folder" in capsys.readouterr().err
+
+
+def test_a_task_of_slides_writes_them_itself(tmp_path):
+    task = parse_task(SMALL)
+    made = task.write_slides(tmp_path / "slides", 12, format="trident", seed=1)
+    labels = (tmp_path / "slides" / "labels.csv").read_text().splitlines()
+    assert len(labels) == 13 and made.patients < 12 and made.tiles > 0 and made.bytes > 0
+    assert len(list((tmp_path / "slides").rglob("*.h5"))) == 12
 
 
 def test_a_missing_folder_or_table_is_one_line(tmp_path, made):

@@ -5,8 +5,8 @@ from typing import Annotated
 import numpy as np
 
 from harness.contracts import Batch, Samples, Split, Task
+from harness.contracts.seeds import generator, normal_noise, seed_of
 from harness.registry import Range, tasks
-from harness.seeds import generator, normal_noise, seed_of
 
 
 class BarSamples(Samples):
@@ -23,10 +23,16 @@ class BarSamples(Samples):
         return Batch(tokens=tokens[..., None], target=self.target[indices])
 
 
+@tasks.register("bars", version=1)
 class Bars(Task):
+    """A bright bar among noise: does it lie or stand?
+
+    Both classes hold the same number of bright cells; only how they lie to each other tells.
+    """
+
     features, classes, chance = 1, 2, 0.5
 
-    def __init__(self, side: int, noise: float):
+    def __init__(self, *, side: Annotated[int, Range(2, 64)] = 8, noise: Annotated[float, Range(0.0, 10.0)] = 0.3):
         self.grid = (side, side)
         self.noise = noise
 
@@ -39,12 +45,3 @@ class Bars(Task):
         patterns[rows, line[rows], :] = 1
         patterns[columns, :, line[columns]] = 1
         return BarSamples(target, patterns.reshape(count, -1), self.noise, seed_of(kind="noise", seed=seed))
-
-
-@tasks.register("bars", version=1)
-def bars(*, side: Annotated[int, Range(2, 64)] = 8, noise: Annotated[float, Range(0.0, 10.0)] = 0.3) -> Task:
-    """A bright bar among noise: does it lie or stand?
-
-    Both classes hold the same number of bright cells; only how they lie to each other tells.
-    """
-    return Bars(side, noise)

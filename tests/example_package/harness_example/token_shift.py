@@ -8,7 +8,7 @@ def token_shift(*, width: int):
     """A trained mean of each step and the one before it, a weight a channel."""
     import torch  # here and not above: `python -m harness list` stays instant
 
-    from harness.mixer import Mixer
+    from harness.contracts.mixer import Mixer
 
     class TokenShift(Mixer):
         causal = True

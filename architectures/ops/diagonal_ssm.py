@@ -1,0 +1,56 @@
+"""A diagonal complex state space model, the same at every step: as a recurrence and as one long convolution.
+
+    x_t = exp(Delta A) x_{t-1} + (exp(Delta A) - 1) / A u_t,   y_t = 2 Re(C x_t)      (zero-order hold, B = 1)
+    y = K * u,   K_l = 2 Re sum_n C_n (exp(Delta A_n) - 1) / A_n exp(Delta A_n)^l     (arXiv 2206.11893, Vandermonde)
+
+A state stands for its complex conjugate too, hence twice the real part. A and Delta A are complex128 whatever the
+input: a large imaginary part turns thousands of radians over a long sequence, of which float32 keeps few digits.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import torch
+from einops import einsum
+from jaxtyping import Complex, Float
+from torch import Tensor
+
+from harness.contracts.mixer import Steps
+
+States: TypeAlias = Complex[Tensor, "width state"]
+PerChannel: TypeAlias = Float[Tensor, " width"]
+
+
+def diagonal_reference(u: Steps, a: States, c: States, step_size: PerChannel) -> Steps:
+    """The recurrence, step by step."""
+    kept, written = discretized(a, step_size)
+    state = torch.zeros_like(kept).expand(len(u), -1, -1)
+    outputs = []
+    for token in u.unbind(1):
+        state = kept * state + written * token[:, :, None]
+        outputs.append(2 * (c * state).sum(-1).real)
+    return torch.stack(outputs, dim=1).to(u.dtype)
+
+
+def diagonal_convolution(u: Steps, a: States, c: States, step_size: PerChannel) -> Steps:
+    """The same, by a product of transforms of twice the length: what would come round stays in the padding."""
+    length = u.shape[1]
+    kernel = vandermonde_kernel(a, c, step_size, length).to(torch.promote_types(u.dtype, torch.float32))
+    transformed = torch.fft.rfft(u.to(kernel.dtype), n=2 * length, dim=1)
+    product = transformed * torch.fft.rfft(kernel, n=2 * length, dim=0)
+    return torch.fft.irfft(product, n=2 * length, dim=1)[:, :length].to(u.dtype)
+
+
+def vandermonde_kernel(a: States, c: States, step_size: PerChannel, length: int) -> Float[Tensor, "length width"]:
+    """K_0 .. K_{length - 1} of every channel."""
+    _, written = discretized(a, step_size)
+    steps = torch.arange(length, device=a.device, dtype=step_size.dtype)
+    powers = torch.exp((a * step_size[:, None])[..., None] * steps)
+    return 2 * einsum(c * written, powers, "width state, width state length -> length width").real
+
+
+def discretized(a: States, step_size: PerChannel) -> tuple[States, States]:
+    """What a step keeps of the state, and what it writes of the input: zero-order hold with B = 1."""
+    kept = torch.exp(a * step_size[:, None])
+    return kept, (kept - 1) / a

@@ -1,0 +1,6 @@
+"""Names to things: entries of every axis, spec strings, cells and runs."""
+
+from .entries import Entry, Registry, architectures, load_plugin, protocols, scans, tasks
+from .parameters import Range
+
+__all__ = ["Entry", "Range", "Registry", "architectures", "load_plugin", "protocols", "scans", "tasks"]

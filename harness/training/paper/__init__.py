@@ -1,0 +1,1 @@
+"""The backbone of arXiv 2602.12499 around any mixer: its settings, model, gradients and gradient descent."""

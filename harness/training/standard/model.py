@@ -1,0 +1,60 @@
+"""The model of a cell under the standard protocol: the backbone around its mixers, at the width that is asked for."""
+
+from __future__ import annotations
+
+from harness.contracts import Task
+from harness.contracts.errors import UserError
+from harness.contracts.seeds import seeded_torch
+from harness.model.backbone import StandardModel
+from harness.model.matching import REFERENCE, matched_width
+from harness.model.routed import routing_of
+from harness.registry.cells import Cell, cell_from
+from harness.registry.routing import scan_from
+from harness.training.build import backbone_generator, mixing
+
+from .recipe import StandardRecipe
+
+
+def build_model(cell: Cell, task: Task, recipe: StandardRecipe, *, seed: int) -> StandardModel:
+    """The model of a cell, initialized for a seed, on the CPU.
+
+    The backbone's initialization depends on (protocol shape, seed), a mixer's on (architecture, protocol shape, seed,
+    layer, route): not on the scan or the learning rate, so cells are paired seed by seed.
+    """
+    width = recipe.width
+    if recipe.match != "width":
+        reference = cell_from(cell.task, REFERENCE, "horizontal", cell.protocol)
+        width = matched_width(
+            recipe.match,
+            lambda width: _build(cell, task, recipe, width=width, seed=0),
+            lambda: _build(reference, task, recipe, width=recipe.width, seed=0),
+            name=cell.architecture,
+        )
+    return _build(cell, task, recipe, width=width, seed=seed)
+
+
+def _build(cell: Cell, task: Task, recipe: StandardRecipe, *, width: int, seed: int) -> StandardModel:
+    routing, make_mixer = mixing(cell, task, recipe.shape, width=width, seed=seed)
+    with seeded_torch(backbone_generator(task, recipe.shape, seed)):
+        return StandardModel(
+            features=task.features,
+            classes=task.classes,
+            width=width,
+            depth=recipe.depth,
+            expansion=recipe.expansion,
+            readout="cells" if task.per_token_targets else recipe.readout,
+            make_mixer=make_mixer,
+            routing=routing,
+        )
+
+
+def check_transfer(cell: Cell, task: Task, recipe: StandardRecipe, model: StandardModel) -> None:
+    """Raises UserError where a scan that the trained model is to be tried along has other routes than its own."""
+    for text in recipe.transfer_scans:
+        name, _, scan = scan_from(text)
+        routes = len(routing_of(scan, task.grid, subject=f"scan {name}").of_layer(0).routes)
+        if routes != len(model.first.routes):
+            raise UserError(
+                f"protocol transfer: the model follows {len(model.first.routes)} routes of {cell.scan}, and {name} has"
+                f" {routes}; give scans of as many"
+            )
