@@ -102,7 +102,7 @@ def multiply(path: Path, times: int) -> None:
     with sqlite3.connect(path) as connection:
         (count,) = connection.execute("SELECT max(id) FROM runs").fetchone()
         for number in range(1, times):
-            key = f"printf('%03x', {number}) || substr(key, 4)"
+            key = f"printf('x%02d', {number}) || substr(key, 4)"
             connection.execute(
                 f"INSERT INTO runs SELECT id + {number * count}, {key}, purpose, status, replace(light, key, {key})"
                 f" FROM runs WHERE id <= {count}"
