@@ -41,7 +41,7 @@ def test_a_run_that_nothing_has_touched_is_explained_as_a_hit(stored, capsys):
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"source": "another"}, ["by other source", "shown as stale", "source "]),
+        ({"source": "another"}, ["by other source", "shows it as stale", "source "]),
         ({"torch_version": "1.0"}, ["answers from the store, though there differ", "torch_version", "stored 1.0"]),
         ({"machine": "an abacus"}, ["answers from the store", "machine", "stored an abacus"]),
         ({"commit": "abc", "dirty": True}, ["answers from the store", "commit", "stored abc"]),
