@@ -70,7 +70,7 @@ def run(
             {"time_limit": 600}, {"kind": "ray", "address": "auto"}; see `harness.running.execution.Execution`.
 
     Returns:
-        a row a run with the columns of `harness.store.dataframe.COLUMNS`.
+        a row a run with the columns of `harness.store.dataframe.COLUMNS`, and `curve`.
 
     Raises:
         UserError: something asked for is wrong; one line that says what.
@@ -84,7 +84,8 @@ def run(
     objects = [sink for sink in sinks if not isinstance(sink, str)]
     del asked["quiet"]
     outcome = run_request(request_from_python(asked), quiet=quiet, loggers=objects)
-    return frame_of(outcome.records, outcome.timings)
+    frame = frame_of(outcome.records, outcome.timings)
+    return frame.assign(curve=[record.get("curve") for record in outcome.records])
 
 
 def load(path: str | Path, *, tuning: bool = False, curves: bool = False) -> pd.DataFrame:

@@ -154,7 +154,7 @@ def test_tensorboard_reads_back_what_the_records_hold(tmp_path, tiny_protocol, m
     assert "warning: logger" not in capsys.readouterr().err
     folders = sorted((tmp_path / "logs" / "deep").iterdir())
     assert len(folders) == 4
-    frame = harness.load("results.sqlite").set_index("key")
+    frame = harness.load("results.sqlite", curves=True).set_index("key")
     for key, row in frame.iterrows():
         (folder,) = [folder for folder in folders if folder.name.endswith(key[:8])]
         assert row["architecture"].partition(":")[0] in folder.name and f"seed_{row['seed']}" in folder.name
@@ -178,7 +178,7 @@ def test_mlflow_reads_back_what_the_records_hold(tmp_path, tiny_protocol, monkey
     client = MlflowClient(tracking_uri=uri)
     experiment = client.get_experiment_by_name(TASK)
     runs = {run.data.params["key"]: run for run in client.search_runs([experiment.experiment_id])}
-    frame = harness.load("results.sqlite").set_index("key")
+    frame = harness.load("results.sqlite", curves=True).set_index("key")
     assert runs.keys() == set(frame.index)
     for key, row in frame.iterrows():
         run = runs[key]

@@ -78,7 +78,7 @@ def request_of(tmp_path, protocol, **more):
 
 def test_a_run_gives_a_row_with_every_promised_column(tmp_path, tiny_protocol):
     frame = run_tiny(tmp_path, tiny_protocol)
-    assert tuple(frame.columns) == COLUMNS
+    assert tuple(frame.columns) == (*COLUMNS, "curve")
     assert frame["status"].tolist() == ["done"] * 4
     assert frame["seed"].tolist() == [0, 1, 0, 1]
     assert frame["test_accuracy"].between(0, 1).all()
