@@ -14,7 +14,7 @@ import numpy as np
 from scipy import optimize, stats
 
 # Ours although libraries have them, by measurement (scipy 1.17, statsmodels 0.15, 15 p, 5 to 30 pairs): Holm is 3,000
-# times slower in statsmodels, the sign-flip test 5 to 20 times in scipy (a page takes thousands), and statsmodels'
+# times slower in statsmodels, the sign-flip test 20 to 90 times in scipy (a page takes thousands), and statsmodels'
 # TTestPower gives wrong effects at the corrected levels of a family (10 instead of 936 at n=2, 5.5 instead of 32.8 at
 # n=3 and .0005). Tests hold them equal to the libraries where those are right.
 
