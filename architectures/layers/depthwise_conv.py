@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
 from torch import nn
 
 from harness.contracts.mixer import Steps
 from harness.contracts.seeds import seeded_torch
 
+from ..ops.causal_conv import CPP, causal_conv, uncounted_conv_flops
 from .padding import StepMixer
 
 
@@ -26,14 +26,15 @@ class DepthwiseConv(StepMixer):
         self.taps = taps
         self.state_size = (taps - 1) * width
         with seeded_torch(generator):
-            self.filter = nn.Conv1d(width, width, taps, groups=width)
+            self.filter = nn.Conv1d(width, width, taps, groups=width, padding=taps - 1)
             self.out = nn.Linear(width, width, bias=False)
 
     def mix(self, x: Steps) -> Steps:
-        self.path = "depthwise conv1d"
-        channels = rearrange(x, "batch length width -> batch width length")
-        filtered = self.filter(F.pad(channels, (self.taps - 1, 0)))
-        return self.out(F.silu(rearrange(filtered, "batch width length -> batch length width")))
+        self.path = "causal conv cpp" if CPP.serves(x, self.filter.weight) else "depthwise conv1d"
+        return self.out(causal_conv(x, self.filter))
+
+    def uncounted_flops(self, length: int) -> int:
+        return uncounted_conv_flops(self.filter, length)
 
     def mix_plainly(self, x: Steps) -> Steps:
         length = x.shape[1]

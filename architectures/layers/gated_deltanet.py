@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -9,21 +11,28 @@ from torch import Tensor, nn
 
 from harness.contracts.errors import UserError
 from harness.contracts.mixer import Steps
+from harness.contracts.norm import rms_norm
 from harness.contracts.seeds import seeded_torch
 
+from ..ops.causal_conv import causal_conv, causal_conv_reference, uncounted_conv_flops
 from ..ops.flash import GATED_DELTA
-from ..ops.gated_delta import CHUNK, gated_delta_chunked, gated_delta_reference
-from .flash_mixer import FlashMixer
+from ..ops.gated_delta import CHUNK, gated_delta_chunked, gated_delta_cpp, gated_delta_reference
+from ..ops.recurrence import Recurrence
 from .linear_attention import gated_read_out, split_heads
 from .mamba2 import drawn_decays
+from .recurrence_mixer import RecurrenceMixer
 
 
-def of_norm_one(x: Tensor) -> Tensor:
-    """`x` over the norm of its last axis, as the authors' code: smooth at zero, where x / |x| is not."""
-    return x * torch.rsqrt(x.square().sum(-1, keepdim=True) + 1e-6)
+def of_norm_one(x: Float[Tensor, "batch length channels"], groups: int) -> Float[Tensor, "batch length channels"]:
+    """Each group of neighbouring channels over its norm, as the authors' code: smooth at zero, where x / |x| is not.
+
+    |x|^2 + 1e-6 is the mean square plus 1e-6 / size, times the size.
+    """
+    size = x.shape[-1] // groups
+    return rms_norm(x, x.new_full((size,), size**-0.5), 1e-6 / size, groups=groups)
 
 
-class GatedDeltaNet(FlashMixer):
+class GatedDeltaNet(RecurrenceMixer):
     """The token mixer of arXiv 2412.06464, Figure 1, with a state of keys x values a head.
 
         q_t, k_t = SiLU(conv(x W)) of norm 1,  v_t = SiLU(conv(x W)),  beta_t = sigmoid(x_t W),
@@ -34,7 +43,13 @@ class GatedDeltaNet(FlashMixer):
     """
 
     causal = True
-    flash = GATED_DELTA
+    recurrence = Recurrence(
+        cpp=gated_delta_cpp,
+        chunked=gated_delta_chunked,
+        name=f"gated delta chunk {CHUNK}",
+        flash=GATED_DELTA,
+        flops=7,  # a number decays; two to write, to read, and to find what is held under a key
+    )
 
     def __init__(self, width: int, generator: torch.Generator, heads: int, conv: int, expand: int):
         super().__init__()
@@ -55,11 +70,10 @@ class GatedDeltaNet(FlashMixer):
             self.out = nn.Linear(values, width, bias=False)
 
     def mix(self, x: Steps) -> Steps:
-        mixed = self.recur(gated_delta_chunked, f"gated delta chunk {CHUNK}", *self._project(x), *self._gate(x))
-        return gated_read_out(self, x, mixed)
+        return gated_read_out(self, x, self.recur(*self._project(x), *self._gate(x)))
 
     def mix_plainly(self, x: Steps) -> Steps:
-        return gated_read_out(self, x, gated_delta_reference(*self._project(x), *self._gate(x)))
+        return gated_read_out(self, x, gated_delta_reference(*self._project(x, causal_conv_reference), *self._gate(x)))
 
     def gate_directions(self) -> Float[Tensor, "rows width"]:
         """One a head for alpha, then one a head for beta; no convolution stands between."""
@@ -69,7 +83,7 @@ class GatedDeltaNet(FlashMixer):
         """alpha_t of every head."""
         return self._gate(x)[0].exp().mT
 
-    def plain_flops(self, length: int) -> int:
+    def chunked_flops(self, length: int) -> int:
         """The triangular systems': a product and a difference for each pair of a chunk's steps and each column."""
         return -(-length // CHUNK) * CHUNK * (CHUNK - 1) * (self.conv1d.out_channels - self.qkv.in_features)
 
@@ -79,8 +93,10 @@ class GatedDeltaNet(FlashMixer):
         log_alpha = -torch.exp(self.A_log)[:, None] * F.softplus(step + self.dt_bias[:, None])
         return log_alpha, torch.sigmoid(rate)
 
-    def _project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        length, width = x.shape[1:]
-        mixed = F.silu(self.conv1d(self.qkv(x).mT)[..., :length].mT)
-        q, k, v = (split_heads(part, self.heads) for part in mixed.split([width, width, self.out.in_features], dim=-1))
-        return of_norm_one(q), of_norm_one(k), v
+    def uncounted_flops(self, length: int) -> int:
+        return super().uncounted_flops(length) + uncounted_conv_flops(self.conv1d, length)
+
+    def _project(self, x: Tensor, conv: Callable[..., Tensor] = causal_conv) -> tuple[Tensor, Tensor, Tensor]:
+        qk, v = conv(self.qkv(x), self.conv1d).split([2 * x.shape[2], self.out.in_features], dim=-1)
+        q, k = of_norm_one(qk, 2 * self.heads).chunk(2, dim=-1)
+        return split_heads(q, self.heads), split_heads(k, self.heads), split_heads(v, self.heads)

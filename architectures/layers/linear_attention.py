@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from harness.contracts.errors import UserError
 from harness.contracts.mixer import Steps
+from harness.contracts.norm import rms_norm
 from harness.contracts.seeds import seeded_torch
 
 from ..ops.flash import GATED_LINEAR, LINEAR
@@ -19,11 +20,14 @@ from ..ops.linear_attention import (
     GATED_CHUNK,
     LINEAR_CHUNK,
     gated_linear_chunked,
+    gated_linear_cpp,
     gated_linear_reference,
     linear_chunked,
+    linear_cpp,
     linear_reference,
 )
-from .flash_mixer import FlashMixer
+from ..ops.recurrence import Recurrence
+from .recurrence_mixer import RecurrenceMixer
 
 TEMPERATURE = 16  # tau of arXiv 2312.06635, section 4.4
 
@@ -39,19 +43,26 @@ def join_heads(x: Tensor) -> Tensor:
 
 
 def gated_read_out(mixer: Any, x: Tensor, mixed: Tensor) -> Tensor:
-    """(swish(output_gate(x)) * norm(mixed)) W_O by the mixer's modules of these names."""
-    normed = mixer.norm(mixed.to(mixer.norm.weight.dtype))  # norms stay in float32 under autocast
-    return mixer.out(F.silu(mixer.output_gate(x)) * join_heads(normed))
+    """(swish(output_gate(x)) * norm(mixed)) W_O by the mixer's modules of these names, in float32 under autocast."""
+    norm, heads = mixer.norm, mixed.shape[1]
+    joined, gate = (tensor.to(norm.weight.dtype) for tensor in (join_heads(mixed), mixer.output_gate(x)))
+    return mixer.out(rms_norm(joined, norm.weight, norm.eps, groups=heads, gate=gate))
 
 
-class LinearAttention(FlashMixer):
+class LinearAttention(RecurrenceMixer):
     """Causal linear attention with phi(x) = elu(x) + 1 (arXiv 2006.16236, Eqs. 7 and 9-12).
 
     state_size: a head carries S, channels x channels, and z, channels.
     """
 
     causal = True
-    flash = LINEAR
+    recurrence = Recurrence(
+        cpp=linear_cpp,
+        chunked=linear_chunked,
+        name=f"linear chunk {LINEAR_CHUNK}",
+        flash=LINEAR,
+        flops=4,  # two to write a number, two to read it
+    )
 
     def __init__(self, width: int, generator: torch.Generator, heads: int):
         super().__init__()
@@ -65,7 +76,7 @@ class LinearAttention(FlashMixer):
             self.out = nn.Linear(width, width)
 
     def mix(self, x: Steps) -> Steps:
-        return self.out(join_heads(self.recur(linear_chunked, f"linear chunk {LINEAR_CHUNK}", *self._project(x))))
+        return self.out(join_heads(self.recur(*self._project(x))))
 
     def mix_plainly(self, x: Steps) -> Steps:
         return self.out(join_heads(linear_reference(*self._project(x))))
@@ -75,7 +86,7 @@ class LinearAttention(FlashMixer):
         return q, k, v
 
 
-class GatedLinearAttention(FlashMixer):
+class GatedLinearAttention(RecurrenceMixer):
     """The layer of arXiv 2312.06635, section 4.4: d_k = width / 2, d_v = width, one state of d_k x d_v a head.
 
         alpha_t = sigmoid(x_t W_down W_up + b)^(1/16),  S_t = Diag(alpha_t) S_{t-1} + k_t^T v_t,  o_t = q_t S_t
@@ -88,7 +99,13 @@ class GatedLinearAttention(FlashMixer):
     """
 
     causal = True
-    flash = GATED_LINEAR
+    recurrence = Recurrence(
+        cpp=gated_linear_cpp,
+        chunked=gated_linear_chunked,
+        name=f"gated linear chunk {GATED_CHUNK}",
+        flash=GATED_LINEAR,
+        flops=5,  # a number decays; two to write and to read it
+    )
 
     def __init__(self, width: int, generator: torch.Generator, heads: int, rank: int):
         super().__init__()
@@ -109,9 +126,9 @@ class GatedLinearAttention(FlashMixer):
             self.out = nn.Linear(width, width, bias=False)
 
     def mix(self, x: Steps) -> Steps:
-        log_alpha = F.logsigmoid(self._gate_input(x).double()) / TEMPERATURE
-        mixed = self.recur(gated_linear_chunked, f"gated linear chunk {GATED_CHUNK}", *self._project(x), log_alpha)
-        return gated_read_out(self, x, mixed)
+        gate = self._gate_input(x)
+        log_alpha = F.logsigmoid(gate.to(torch.promote_types(gate.dtype, torch.float32))) / TEMPERATURE
+        return gated_read_out(self, x, self.recur(*self._project(x), log_alpha))
 
     def mix_plainly(self, x: Steps) -> Steps:
         alpha = torch.sigmoid(self._gate_input(x)) ** (1 / TEMPERATURE)

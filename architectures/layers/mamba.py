@@ -1,4 +1,4 @@
-"""Mamba as a mixer: mamba-ssm's own block where the package imports, else the same in plain torch."""
+"""Mamba as a mixer: mamba-ssm's own block, and its map through C++ operators on a CPU or in plain torch."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from harness.contracts.mixer import Steps
 from harness.contracts.seeds import seeded_torch
 
+from ..ops.causal_conv import CPP, causal_conv, causal_conv_reference, uncounted_conv_flops
 from ..ops.selective_scan import last_path, selective_scan, selective_scan_reference
 from .mamba2 import drawn_step_biases
 from .mamba_package import mamba_package
@@ -55,29 +56,28 @@ class MambaBlock(nn.Module):
         return run_block(self, x, selective_scan)
 
 
-def run_block(block: Any, x: Steps, scan: Callable[..., Tensor]) -> Steps:
+def run_block(block: Any, x: Steps, scan: Callable[..., Tensor], conv: Callable[..., Tensor] = causal_conv) -> Steps:
     """The block's map with any selective scan; `block` is a MambaBlock or mamba-ssm's Mamba.
 
     A, D and the bias of the step size are rounded to float32 whatever the dtype, as mamba-ssm rounds them: so the two
     agree to the last digits in float64 too.
     """
-    length = x.shape[1]
-    inputs, z = block.in_proj(x).transpose(1, 2).chunk(2, dim=1)
-    inputs = F.silu(block.conv1d(inputs)[..., :length])
+    inputs, z = block.in_proj(x).chunk(2, dim=-1)
+    inputs = conv(inputs, block.conv1d)
     rank, state = block.dt_proj.in_features, block.A_log.shape[1]
-    rates, B, C = block.x_proj(inputs.transpose(1, 2)).split([rank, state, state], dim=-1)
+    rates, B, C = block.x_proj(inputs).split([rank, state, state], dim=-1)
     y = scan(
-        inputs,
-        F.linear(rates, block.dt_proj.weight).transpose(1, 2),
+        inputs.mT,
+        F.linear(rates, block.dt_proj.weight).mT,
         -torch.exp(block.A_log.float()),
-        B.transpose(1, 2),
-        C.transpose(1, 2),
+        B.mT,
+        C.mT,
         block.D.float(),
-        z=z,
+        z=z.mT,
         delta_bias=block.dt_proj.bias.float(),
         delta_softplus=True,
     )
-    return block.out_proj(y.transpose(1, 2))
+    return block.out_proj(y.mT)
 
 
 class Mamba(StepMixer):
@@ -87,6 +87,7 @@ class Mamba(StepMixer):
     """
 
     causal = True
+    _in_package = False  # whether mamba-ssm's own map ran last
 
     def __init__(self, width: int, generator: torch.Generator, state: int, conv: int, expand: int):
         super().__init__()
@@ -98,21 +99,26 @@ class Mamba(StepMixer):
             self.block: Any = build(d_model=width, d_state=state, d_conv=conv, expand=expand)
 
     def mix(self, x: Steps) -> Steps:
-        fused = self.package is not None and self.package.fused and x.is_cuda
-        if self.package is not None:
-            self.block.use_fast_path = fused
+        package = self.package
+        self._in_package = package is not None and not CPP.serves(x, self.block.conv1d.weight)
+        if package is None or not self._in_package:  # the package's block lays steps innermost, as CUDA kernels want it
+            y = run_block(self.block, x, selective_scan)
+            self.path = f"selective scan {last_path()}"
+            return y
+        self.block.use_fast_path = fused = package.fused and x.is_cuda
         y = self.block(x)
         self.path = "mamba_inner_fn" if fused else last_path()
         return y
 
     def mix_plainly(self, x: Steps) -> Steps:
-        return run_block(self.block, x, selective_scan_reference)
+        return run_block(self.block, x, selective_scan_reference, causal_conv_reference)
 
     def uncounted_flops(self, length: int) -> int:
         """The selective scan's: Delta A, its exponential, (Delta u) B, two for the state, two for its product with C
-        a state; Delta u and two for D u a channel.
+        a state; Delta u and two for D u a channel. And the convolution's.
         """
-        return length * self.channels * (7 * self.state + 3)
+        convolution = 0 if self._in_package else uncounted_conv_flops(self.block.conv1d, length)
+        return length * self.channels * (7 * self.state + 3) + convolution
 
     def gate_directions(self) -> Float[Tensor, "rows width"]:
         """Rows of dt_proj . x_proj . in_proj, the path from a token to each channel's step size.
@@ -134,4 +140,6 @@ class Mamba(StepMixer):
 
     @property
     def kernel(self) -> str:
-        return super().kernel if self.package is None else f"mamba-ssm {self.package.version}/{self.path}"
+        if self.package is None or not self._in_package:
+            return super().kernel
+        return f"mamba-ssm {self.package.version}/{self.path}"

@@ -13,12 +13,15 @@ from torch import Tensor, nn
 
 from harness.contracts.errors import UserError
 from harness.contracts.mixer import Steps
+from harness.contracts.norm import rms_norm
 from harness.contracts.seeds import seeded_torch
 
-from ..ops.scalar_decay import CHUNK, scalar_decay_chunked, scalar_decay_reference
+from ..ops.causal_conv import causal_conv, causal_conv_reference, uncounted_conv_flops
+from ..ops.recurrence import Recurrence
+from ..ops.scalar_decay import CHUNK, scalar_decay_chunked, scalar_decay_cpp, scalar_decay_reference
 from .linear_attention import join_heads, split_heads
 from .mamba_package import triton_package
-from .padding import StepMixer
+from .recurrence_mixer import RecurrenceMixer
 
 
 class Mamba2Block(nn.Module):
@@ -71,31 +74,35 @@ def step_sizes(block: Any, given: Float[Tensor, "batch length heads"]) -> Float[
     return F.softplus(given.to(block.dt_bias.dtype) + block.dt_bias)
 
 
-def run_block(block: Any, x: Steps, scan: Callable[..., Tensor]) -> Steps:
+def run_block(block: Any, x: Steps, scan: Callable[..., Tensor], conv: Callable[..., Tensor] = causal_conv) -> Steps:
     """The block's map with any scan (queries, keys, values, log decays); a Mamba2Block's or mamba-ssm's Mamba2's."""
     channels, heads = block.out_proj.in_features, len(block.A_log)
     convolved = block.conv1d.in_channels
     state = (convolved - channels) // 2
     z, inputs, given = block.in_proj(x).split([channels, convolved, heads], dim=-1)
-    inputs = F.silu(block.conv1d(inputs.mT)[..., : x.shape[1]].mT)
-    inputs, B, C = inputs.split([channels, state, state], dim=-1)
+    inputs, B, C = conv(inputs, block.conv1d).split([channels, state, state], dim=-1)
     step_size = step_sizes(block, given).mT
     inputs = split_heads(inputs, heads)
     log_decay = -torch.exp(block.A_log)[:, None] * step_size
     y = scan(C[:, None], B[:, None], step_size[..., None] * inputs, log_decay)
-    y = join_heads(y + block.D[:, None, None] * inputs) * F.silu(z)
-    # norms stay in float32 under autocast
-    normed = F.rms_norm(y.to(block.norm.weight.dtype), (channels,), block.norm.weight, block.norm.eps)
-    return block.out_proj(normed)
+    y = join_heads(y + block.D[:, None, None] * inputs)
+    dtype = block.norm.weight.dtype  # norms stay in float32 under autocast
+    return block.out_proj(rms_norm(y.to(dtype), block.norm.weight, block.norm.eps, gate=z.to(dtype), gate_first=True))
 
 
-class Mamba2(StepMixer):
+class Mamba2(RecurrenceMixer):
     """One Mamba-2 block (arXiv 2405.21060, section 7.1).
 
     state_size: per channel its state, and the inputs that the convolution still needs.
     """
 
     causal = True
+    recurrence = Recurrence(
+        cpp=scalar_decay_cpp,
+        chunked=scalar_decay_chunked,
+        name=f"state space duality chunk {CHUNK}",
+        flops=5,  # a number decays; two to write and to read it
+    )
 
     def __init__(self, width: int, generator: torch.Generator, state: int, conv: int, expand: int, headdim: int):
         super().__init__()
@@ -106,21 +113,22 @@ class Mamba2(StepMixer):
                 f" change headdim, expand or the width"
             )
         self.package = triton_package("Mamba2")
-        self.state_size = channels * state + (channels + 2 * state) * (conv - 1)
+        self.states = channels * state
+        self.state_size = self.states + (channels + 2 * state) * (conv - 1)
         with seeded_torch(generator):
             build = Mamba2Block if self.package is None else self.package.block
             self.block: Any = build(d_model=width, d_state=state, d_conv=conv, expand=expand, headdim=headdim)
 
     def mix(self, x: Steps) -> Steps:
         function = self._package_function(x)
-        self.path = function or f"state space duality chunk {CHUNK}"
         if function is None:
-            return run_block(self.block, x, scalar_decay_chunked)
+            return run_block(self.block, x, self.recur)
+        self.path = function
         self.block.use_mem_eff_path = function == "mamba_split_conv1d_scan_combined"
         return self.block(x)
 
     def mix_plainly(self, x: Steps) -> Steps:
-        return run_block(self.block, x, scalar_decay_reference)
+        return run_block(self.block, x, scalar_decay_reference, causal_conv_reference)
 
     def gate_directions(self) -> Float[Tensor, "heads width"]:
         """The rows of in_proj that give each head's step size; no convolution stands between."""
@@ -132,15 +140,13 @@ class Mamba2(StepMixer):
         return torch.exp(-torch.exp(self.block.A_log) * step_size)
 
     def uncounted_flops(self, length: int) -> int:
-        """None in torch, where the scan is made of products. In mamba-ssm's kernels the recurrence's: one to decay a
-        state, two to add the input, two for its product with C; Delta u and two for D u a channel; and the convolution.
-        """
+        """In mamba-ssm's kernels the recurrence's, Delta u and two for D u a channel, and the convolution's."""
         if not self.path.startswith("mamba_"):
-            return 0
+            return super().uncounted_flops(length) + uncounted_conv_flops(self.block.conv1d, length)
         taps, convolved = self.block.conv1d.kernel_size[0], self.block.conv1d.in_channels
-        channels, state = self.block.out_proj.in_features, self.block.d_state
+        channels = self.block.out_proj.in_features
         convolution = 2 * taps * convolved if self.path == "mamba_split_conv1d_scan_combined" else 0
-        return length * (channels * (5 * state + 3) + convolution)
+        return length * (self.recurrence.flops * self.states + 3 * channels + convolution)
 
     def _package_function(self, x: Tensor) -> str | None:
         """Which of mamba-ssm's functions serves these tensors."""

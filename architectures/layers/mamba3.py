@@ -13,13 +13,15 @@ from torch import Tensor, nn
 
 from harness.contracts.errors import UserError
 from harness.contracts.mixer import Steps
+from harness.contracts.norm import rms_norm
 from harness.contracts.seeds import seeded_torch
 
-from ..ops.trapezoidal import CHUNK, trapezoidal_chunked, trapezoidal_reference
+from ..ops.recurrence import Recurrence
+from ..ops.trapezoidal import CHUNK, trapezoidal_chunked, trapezoidal_cpp, trapezoidal_reference
 from .linear_attention import join_heads, split_heads
 from .mamba2 import drawn_step_biases, step_sizes
 from .mamba_package import triton_package
-from .padding import StepMixer
+from .recurrence_mixer import RecurrenceMixer
 
 
 class Mamba3Block(nn.Module):
@@ -92,8 +94,8 @@ def run_block(block: Any, x: Steps, scan: Callable[..., Tensor]) -> Steps:
     angle = angle.remainder(2 * math.pi).to(step_size.dtype)
     cosine, sine = angle.cos(), angle.sin()
     # norms stay in float32 under autocast
-    B = F.rms_norm(B.to(block.B_norm.weight.dtype), (block.d_state,), block.B_norm.weight, block.B_norm.eps)
-    C = F.rms_norm(C.to(block.C_norm.weight.dtype), (block.d_state,), block.C_norm.weight, block.C_norm.eps)
+    B = rms_norm(B.to(block.B_norm.weight.dtype), block.B_norm.weight, block.B_norm.eps)
+    C = rms_norm(C.to(block.C_norm.weight.dtype), block.C_norm.weight, block.C_norm.eps)
     B, C = (turned(v[:, None] + bias, cosine, sine) for v, bias in ((B, block.B_bias), (C, block.C_bias)))
     inputs = split_heads(inputs, block.nheads)
     y = scan(C, B, inputs, log_decay, step_size, torch.sigmoid(trapezoid.to(step_size.dtype)).mT)
@@ -101,13 +103,19 @@ def run_block(block: Any, x: Steps, scan: Callable[..., Tensor]) -> Steps:
     return block.out_proj(y)
 
 
-class Mamba3(StepMixer):
+class Mamba3(RecurrenceMixer):
     """One Mamba-3 block (arXiv 2603.15569), single-input form.
 
     state_size: per channel its state, and a head's angles, last key and last value.
     """
 
     causal = True
+    recurrence = Recurrence(
+        cpp=trapezoidal_cpp,
+        chunked=trapezoidal_chunked,
+        name=f"trapezoidal chunk {CHUNK}",
+        flops=5,  # a number decays; two to write and to read it: both inputs of a step are written as one
+    )
 
     def __init__(self, width: int, generator: torch.Generator, state: int, expand: int, headdim: int):
         super().__init__()
@@ -122,12 +130,12 @@ class Mamba3(StepMixer):
             build = Mamba3Block if self.package is None else self.package.block
             self.block: Any = build(d_model=width, d_state=state, expand=expand, headdim=headdim)
         heads = channels // headdim
-        self.state_size = channels * state + heads * (self.block.num_rope_angles + state + headdim)
+        self.states = channels * state
+        self.state_size = self.states + heads * (self.block.num_rope_angles + state + headdim)
 
     def mix(self, x: Steps) -> Steps:
         if self.package is None or not x.is_cuda or x.dtype == torch.float64:
-            self.path = f"trapezoidal chunk {CHUNK}"
-            return run_block(self.block, x, trapezoidal_chunked)
+            return run_block(self.block, x, self.recur)
         self.path = "mamba3_siso_combined"
         return self.block(x)
 
@@ -145,12 +153,11 @@ class Mamba3(StepMixer):
         return torch.exp(log_decays(self.block, step_sizes(self.block, step), rate))
 
     def uncounted_flops(self, length: int) -> int:
-        """None in torch, where the scan is made of products. In mamba-ssm's kernels the recurrence's: one to decay a
-        state, two to add this input and two the one before, two for its product with C; Delta u and two for D u a
-        channel.
+        """In mamba-ssm's kernels the recurrence's: one to decay a state, two to add this input and two the one before,
+        two for its product with C; Delta u and two for D u a channel.
         """
         if self.path != "mamba3_siso_combined":
-            return 0
+            return super().uncounted_flops(length)
         return length * self.block.d_inner * (7 * self.block.d_state + 3)
 
     @property

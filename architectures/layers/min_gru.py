@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from harness.contracts.mixer import Steps
 from harness.contracts.seeds import seeded_torch
 
+from ..ops import gated_average
 from ..ops.log_scan import gated_average_log_scan, gated_average_reference
 from .padding import StepMixer
 
@@ -30,8 +31,12 @@ class MinGRU(StepMixer):
             self.out = nn.Identity() if expand == 1 else nn.Linear(expand * width, width)
 
     def mix(self, x: Steps) -> Steps:
+        given = self.gate(x), self.candidate(x)
+        if gated_average.CPP.serves(*given):
+            self.path = "gated average cpp"
+            return self.out(gated_average.gated_average_cpp(*given))
         self.path = "log-space scan"
-        return self.out(gated_average_log_scan(self.gate(x), self.candidate(x)))
+        return self.out(gated_average_log_scan(*given))
 
     def mix_plainly(self, x: Steps) -> Steps:
         return self.out(gated_average_reference(self.gate(x), self.candidate(x)))

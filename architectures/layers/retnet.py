@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from harness.contracts.errors import UserError
 from harness.contracts.mixer import Steps
+from harness.contracts.norm import group_norm
 from harness.contracts.seeds import seeded_torch
 
 from ..ops.flash import RETENTION
-from ..ops.scalar_decay import CHUNK, scalar_decay_chunked, scalar_decay_reference
-from .flash_mixer import FlashMixer
+from ..ops.recurrence import Recurrence
+from ..ops.scalar_decay import CHUNK, scalar_decay_chunked, scalar_decay_cpp, scalar_decay_reference
 from .linear_attention import join_heads, split_heads
 from .positions import rotate
+from .recurrence_mixer import RecurrenceMixer
 
 
-class RetNet(FlashMixer):
+class RetNet(RecurrenceMixer):
     """Multi-scale retention (Eq. 8), each head a recurrence with its own gamma (Eq. 6).
 
         S_t = gamma S_{t-1} + k_t^T v_t,  o_t = q_t S_t,  y_t = (swish(x_t W_G) * GroupNorm(o_t)) W_O
@@ -31,7 +32,13 @@ class RetNet(FlashMixer):
     """
 
     causal = True
-    flash = RETENTION
+    recurrence = Recurrence(
+        cpp=scalar_decay_cpp,
+        chunked=scalar_decay_chunked,
+        name=f"retention chunk {CHUNK}",
+        flash=RETENTION,
+        flops=5,  # a number decays; two to write and to read it
+    )
 
     def __init__(self, width: int, generator: torch.Generator, heads: int, expand: int):
         super().__init__()
@@ -50,9 +57,7 @@ class RetNet(FlashMixer):
             self.out = nn.Linear(values, width, bias=False)
 
     def mix(self, x: Steps) -> Steps:
-        return self._read_out(
-            x, self.recur(scalar_decay_chunked, f"retention chunk {CHUNK}", *self._project(x), self._log_decay(x))
-        )
+        return self._read_out(x, self.recur(*self._project(x), self._log_decay(x)))
 
     def mix_plainly(self, x: Steps) -> Steps:
         return self._read_out(x, scalar_decay_reference(*self._project(x), self._log_decay(x)))
@@ -74,6 +79,5 @@ class RetNet(FlashMixer):
         return rotate(split_heads(q, self.heads)), rotate(split_heads(k, self.heads)), split_heads(v, self.heads)
 
     def _read_out(self, x: Tensor, mixed: Tensor) -> Tensor:
-        # norms stay in float32 under autocast
-        normed = self.norm(join_heads(mixed).flatten(0, 1).to(self.norm.weight.dtype)).unflatten(0, x.shape[:2])
-        return self.out(F.silu(self.output_gate(x)) * normed)
+        dtype = self.norm.weight.dtype  # norms stay in float32 under autocast
+        return self.out(group_norm(join_heads(mixed).to(dtype), self.norm, gate=self.output_gate(x).to(dtype)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 
 import torch
@@ -13,19 +12,21 @@ from torch import Tensor, nn
 
 from harness.contracts.errors import UserError
 from harness.contracts.mixer import Steps
+from harness.contracts.norm import group_norm
 from harness.contracts.seeds import seeded_torch
 
 from ..ops.flash import WKV7
-from ..ops.wkv7 import CHUNK, LOWEST_LOG_DECAY, wkv7_chunked, wkv7_reference
-from .flash_mixer import FlashMixer
+from ..ops.recurrence import Recurrence
+from ..ops.wkv7 import CHUNK, LOWEST_LOG_DECAY, wkv7_chunked, wkv7_cpp, wkv7_reference
 from .gated_deltanet import of_norm_one
 from .linear_attention import join_heads, split_heads
+from .recurrence_mixer import RecurrenceMixer
 
 # How fast the share of the token before falls from the first channel to the last, by input; as the authors start.
 SHIFTS = {"query": 0.2, "decay": 0.9, "key": 0.7, "value": 0.7, "rate": 0.9, "gate": 0.2}
 
 
-class RWKV7(FlashMixer):
+class RWKV7(RecurrenceMixer):
     """Time mixing of tokens, each input of which mixes the token with the one before by learned shares.
 
         r_t, k_t, v_t = x W,   a_t = sigmoid(x W W' + b),   g_t = sigmoid(x W) W',
@@ -38,7 +39,13 @@ class RWKV7(FlashMixer):
     """
 
     causal = True
-    flash = WKV7
+    recurrence = Recurrence(
+        cpp=wkv7_cpp,
+        chunked=wkv7_chunked,
+        name=f"wkv7 chunk {CHUNK}",
+        flash=WKV7,
+        flops=9,  # a number decays; two to write, to read, to find what is held under a key, and to remove it
+    )
 
     def __init__(self, width: int, generator: torch.Generator, heads: int, rank: int):
         super().__init__()
@@ -71,7 +78,7 @@ class RWKV7(FlashMixer):
         self.norm = nn.GroupNorm(heads, width, eps=channels * 1e-5)
 
     def mix(self, x: Steps) -> Steps:
-        return self._mix(x, functools.partial(self.recur, wkv7_chunked, f"wkv7 chunk {CHUNK}"))
+        return self._mix(x, self.recur)
 
     def mix_plainly(self, x: Steps) -> Steps:
         return self._mix(x, wkv7_reference)
@@ -90,7 +97,7 @@ class RWKV7(FlashMixer):
         kept = self._log_decay(self._shifted(x)["decay"]).exp()
         return rearrange(kept, "batch heads length channels -> batch length heads channels")
 
-    def plain_flops(self, length: int) -> int:
+    def chunked_flops(self, length: int) -> int:
         """The triangular systems': a product and a difference for each pair of a chunk's steps and each column."""
         return -(-length // CHUNK) * CHUNK * (CHUNK - 1) * 2 * self.out.in_features
 
@@ -108,14 +115,13 @@ class RWKV7(FlashMixer):
         k = self.key(inputs["key"])
         rate = torch.sigmoid(self.rate_up(self.rate_down(inputs["rate"])))
         written = k * (1 + self.replacement * (rate - 1))
+        removed = of_norm_one(k * self.removal, self.heads)
         r, v, removed, written, rate = (
             split_heads(part, self.heads)
-            for part in (self.receptance(inputs["query"]), self.value(inputs["value"]), k * self.removal, written, rate)
+            for part in (self.receptance(inputs["query"]), self.value(inputs["value"]), removed, written, rate)
         )
-        removed = of_norm_one(removed)
         mixed = recur(r, written, v, self._log_decay(inputs["decay"]), removed, -rate * removed)
-        # norms stay in float32 under autocast
-        normed = self.norm(join_heads(mixed).flatten(0, 1).to(self.norm.weight.dtype)).unflatten(0, x.shape[:2])
+        normed = group_norm(join_heads(mixed).to(self.norm.weight.dtype), self.norm)  # in float32 under autocast
         bonus = (r * self.bonus * written).sum(-1, keepdim=True) * v
         gate = self.gate_up(torch.sigmoid(self.gate_down(inputs["gate"])))
         return self.out(gate * (normed + join_heads(bonus)))

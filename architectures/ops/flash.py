@@ -54,14 +54,12 @@ class Flash:
     """One recurrence in flash-linear-attention.
 
     run: takes what the plain chunked form takes. module, op: the function of fla that it calls.
-    flops: of a step, for each number in the states.
     float32: float32 tensors too. backward_gates: it differentiates gates of a head in fla's common kernel.
     """
 
     run: Callable[..., Tensor]
     module: str
     op: str
-    flops: int
     float32: bool = True
     backward_gates: bool = False
 
@@ -136,14 +134,12 @@ def _their_layout(tensor: Tensor) -> Tensor:
     return filled.transpose(1, 2).contiguous()
 
 
-# For each number in the states: two to write to it and two to read it (linear), one more where it decays, two more for
-# what a delta rule finds under a key, and in RWKV-7 two more, because it removes under another key than it writes to.
-LINEAR = Flash(run=linear, module="fla.ops.simple_gla", op="chunk_simple_gla", flops=4)
-GATED_LINEAR = Flash(run=gated_linear, module="fla.ops.gla", op="chunk_gla", flops=5)
-RETENTION = Flash(run=retention, module="fla.ops.simple_gla", op="chunk_simple_gla", flops=5)
+LINEAR = Flash(run=linear, module="fla.ops.simple_gla", op="chunk_simple_gla")
+GATED_LINEAR = Flash(run=gated_linear, module="fla.ops.gla", op="chunk_gla")
+RETENTION = Flash(run=retention, module="fla.ops.simple_gla", op="chunk_simple_gla")
 GATED_DELTA = Flash(
-    run=gated_delta, module="fla.ops.gated_delta_rule", op="chunk_gated_delta_rule", flops=7, backward_gates=True
+    run=gated_delta, module="fla.ops.gated_delta_rule", op="chunk_gated_delta_rule", backward_gates=True
 )
 # In float32 fla itself warns that its kernels for this one are not supported on some platforms.
-WKV7 = Flash(run=wkv7, module="fla.ops.rwkv7", op="chunk_rwkv7", flops=9, float32=False)
+WKV7 = Flash(run=wkv7, module="fla.ops.rwkv7", op="chunk_rwkv7", float32=False)
 FLASH = (LINEAR, GATED_LINEAR, RETENTION, GATED_DELTA, WKV7)

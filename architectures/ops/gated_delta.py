@@ -16,6 +16,7 @@ from __future__ import annotations
 import torch
 
 from .chunks import in_chunks, joined, kept_between, log2_kept, states_before
+from .matrix_scan import matrix_scan
 from .shapes import Keys, Scalars, Values
 
 CHUNK = 32
@@ -60,3 +61,10 @@ def gated_delta_chunked(
     before = states_before(transition, (to_the_end.mT @ fresh).to(dtype))
     u = fresh - recalled @ before
     return joined((kept * (queries @ keys.mT)) @ u + (since_start * queries) @ before, length)
+
+
+def gated_delta_cpp(queries: Keys, keys: Keys, values: Values, log_alpha: Scalars, beta: Scalars) -> Values:
+    """The same by `matrix_scan`: alpha_t of what is held under k_t goes, times beta_t."""
+    written = beta.to(keys.dtype)[..., None] * keys
+    removed = -log_alpha.exp().to(keys.dtype)[..., None] * written
+    return matrix_scan(queries, written, values, log_alpha[..., None], keys, removed)

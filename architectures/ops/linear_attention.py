@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .chunks import decayed_before, in_chunks, joined, log2_kept
+from .matrix_scan import matrix_scan
 from .shapes import Keys, Values
 
 LINEAR_CHUNK, GATED_CHUNK = 32, 16
@@ -55,6 +56,13 @@ def linear_chunked(queries: Keys, keys: Keys, values: Values, chunk: int = LINEA
     return sums[..., :-1] / (sums[..., -1:] + EPSILON)
 
 
+def linear_cpp(queries: Keys, keys: Keys, values: Values) -> Values:
+    """The same by `matrix_scan`, whose decays are 1."""
+    queries, keys = feature_map(queries), feature_map(keys)
+    normalizer = (queries * keys.cumsum(2)).sum(-1, keepdim=True) + EPSILON
+    return matrix_scan(queries, keys, values, values.new_zeros(1, *values.shape[1:3], 1)) / normalizer
+
+
 def gated_linear_reference(queries: Keys, keys: Keys, values: Values, alpha: Keys) -> Values:
     """Gated linear attention as the recurrence of arXiv 2312.06635, Eq. 3, step by step."""
     state = values.new_zeros(*values.shape[:2], keys.shape[3], values.shape[3])
@@ -82,6 +90,11 @@ def gated_linear_chunked(
     kept = torch.exp2(total[..., -1, :].to(written.dtype))[..., None]
     across = (queries * torch.exp2(total.to(dtype))) @ decayed_before(kept, written).to(dtype)
     return joined(_within_chunks(queries, keys, values, total) + across, length)
+
+
+def gated_linear_cpp(queries: Keys, keys: Keys, values: Values, log_alpha: Keys) -> Values:
+    """The same by `matrix_scan`."""
+    return matrix_scan(queries, keys, values, log_alpha)
 
 
 def _within_chunks(queries: Tensor, keys: Tensor, values: Tensor, total: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .chunks import decayed_before, in_chunks, joined, kept_between, log2_kept
+from .matrix_scan import matrix_scan
 from .shapes import Values
 
 CHUNK = 32
@@ -54,6 +55,16 @@ def scalar_decay_chunked(
     kept = torch.exp2(total[..., -1:, :].to(written.dtype))
     across = torch.exp2(total.to(dtype)) * _product(queries, decayed_before(kept, written).to(dtype))
     return joined(within + across, length)
+
+
+def scalar_decay_cpp(
+    queries: Float[Tensor, "batch groups length state"],
+    keys: Float[Tensor, "batch groups length state"],
+    values: Values,
+    log_decay: Float[Tensor, "#batch heads length"],
+) -> Values:
+    """The same by `matrix_scan`."""
+    return matrix_scan(queries, keys, values, log_decay[..., None])
 
 
 def _product(left: Tensor, right: Tensor) -> Tensor:

@@ -8,11 +8,14 @@ With l = 1 it is Mamba-2's.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .scalar_decay import CHUNK, scalar_decay_chunked
+from .scalar_decay import CHUNK, scalar_decay_chunked, scalar_decay_cpp
 from .shapes import Keys, Scalars, Values
 
 
@@ -42,7 +45,28 @@ def trapezoidal_chunked(
     trapezoid: Scalars,
     chunk: int = CHUNK,
 ) -> Values:
-    """The same as one scan of the steps before and what a step reads of its own input.
+    """The same as one scan in chunks of `chunk` steps."""
+    scan = functools.partial(scalar_decay_chunked, chunk=chunk)
+    return _by_scan(scan, queries, keys, values, log_decay, step_size, trapezoid)
+
+
+def trapezoidal_cpp(
+    queries: Keys, keys: Keys, values: Values, log_decay: Scalars, step_size: Scalars, trapezoid: Scalars
+) -> Values:
+    """The same as one `matrix_scan`."""
+    return _by_scan(scalar_decay_cpp, queries, keys, values, log_decay, step_size, trapezoid)
+
+
+def _by_scan(
+    scan: Callable[..., Tensor],
+    queries: Keys,
+    keys: Keys,
+    values: Values,
+    log_decay: Scalars,
+    step_size: Scalars,
+    trapezoid: Scalars,
+) -> Values:
+    """One scan of the steps before, and what a step reads of its own input.
 
     Beyond its own step an input weighs l_s d_s + (1 - l_{s+1}) d_{s+1}, decayed from step s on. The scan is given each
     input one step late, when that weight is known: nothing of the future is added and taken away again.
@@ -50,7 +74,7 @@ def trapezoidal_chunked(
     own = trapezoid * step_size
     weight = log_decay.exp() * (_one_late(own) + (1 - trapezoid) * step_size)
     before = weight[..., None] * _one_late(values, 2)
-    mixed = scalar_decay_chunked(queries, _one_late(keys, 2), before, log_decay, chunk)
+    mixed = scan(queries, _one_late(keys, 2), before, log_decay)
     return mixed + (own * (queries * keys).sum(-1))[..., None] * values
 
 

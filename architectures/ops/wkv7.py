@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from .chunks import LOG2_E, in_chunks, joined, log2_kept, states_before
+from .matrix_scan import matrix_scan
 from .shapes import Keys, Values
 
 CHUNK = 16
@@ -67,3 +68,8 @@ def wkv7_chunked(queries: Keys, keys: Keys, values: Values, log_decay: Keys, rem
     held = fresh + recalled @ before
     within = (asked @ put.mT).tril() @ held + (asked @ wrote.mT).tril() @ values
     return joined(within + (queries * kept(total)) @ before, length)
+
+
+def wkv7_cpp(queries: Keys, keys: Keys, values: Values, log_decay: Keys, removed: Keys, added: Keys) -> Values:
+    """The same by `matrix_scan`."""
+    return matrix_scan(queries, keys, values, log_decay, removed, added)

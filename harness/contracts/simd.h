@@ -5,12 +5,18 @@
 #ifndef HARNESS_SIMD_H
 #define HARNESS_SIMD_H
 
+#include <algorithm>
+#include <atomic>
+#include <cmath>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <new>
+#include <system_error>
+#include <thread>
 #include <type_traits>
+#include <vector>
 #if defined(__SSE__)
 #include <immintrin.h>
 #endif
@@ -117,6 +123,17 @@ INLINE auto sum_of_lanes(V x) {
   return lanes[0];
 }
 
+#if VECTOR_BYTES == 32
+INLINE float sum_of_lanes(Vector<float> x) {
+  const __m128 four = _mm256_castps256_ps128(x) + _mm256_extractf128_ps(x, 1), two = four + _mm_movehl_ps(four, four);
+  return two[0] + two[1];
+}
+INLINE double sum_of_lanes(Vector<double> x) {
+  const __m128d two = _mm256_castpd256_pd128(x) + _mm256_extractf128_pd(x, 1);
+  return two[0] + two[1];
+}
+#endif
+
 // The first `terms` of a power series, at least one.
 template <int terms, typename V, typename T>
 INLINE V polynomial(V x, const T* coefficients) {
@@ -124,6 +141,90 @@ INLINE V polynomial(V x, const T* coefficients) {
 #pragma GCC unroll 16
   for (int i = terms - 2; i >= 0; --i) sum = sum * x + coefficients[i];
   return sum;
+}
+
+// What exp2, softplus and what is made of them take of a type.
+template <typename T>
+struct Math;
+
+template <>
+struct Math<float> {
+  static constexpr float SHIFTER = 0x1.8p23f, LOWEST = -126, HIGHEST = 128;
+  static constexpr int MANTISSA = 23, EXP2_TERMS = 5, ARTANH_TERMS = 5;
+  // Least largest relative error on [-1/2, 1/2] with 2^0 = 1 exactly: 9e-8.
+  static constexpr float EXP2[] = {0.6931469775578202f, 0.24022242076983663f, 0.055507337776512004f,
+                                   0.009671513022332977f, 0.0013264720366158807f};
+  // (artanh(s) / s - 1) / s^2 in powers of s^2 <= 1/9: 2e-10.
+  static constexpr float ARTANH[] = {0.3333334019844055f, 0.1999920025869952f, 0.14315573850134458f,
+                                     0.10631469192120029f, 0.12474106616487081f};
+  static constexpr float LOG2_E = 1.44269504f;
+  static constexpr float LN_2 = 0.693359375f, LN_2_REST = -2.12194440e-4f;  // whole times LN_2 is exact
+};
+
+template <>
+struct Math<double> {
+  static constexpr double SHIFTER = 0x1.8p52, LOWEST = -1022, HIGHEST = 1024;
+  static constexpr int MANTISSA = 52, EXP2_TERMS = 14, ARTANH_TERMS = 16;  // both series are cut below 1e-17
+  static constexpr const double *EXP2 = EXP2_SERIES + 1, *ARTANH = ARTANH_SERIES + 1;
+  static constexpr double LOG2_E = ::LOG2_E;
+  static constexpr double LN_2 = 0.693145751953125, LN_2_REST = 1.42860682030941723212e-6;
+};
+
+template <typename T>
+INLINE Vector<T> clamp(Vector<T> x, T low, T high) {
+  return at_most(all<T>(high), at_least(all<T>(low), x));
+}
+
+// Turns each fraction into 2^(whole + fraction): shifted = whole + SHIFTER has the whole number in its lowest bits, and
+// |fraction| <= 1/2. Several vectors go in step: a chain of dependent operations is longer than the queue in which a
+// processor looks for something to do meanwhile.
+template <typename T, int count>
+INLINE void power_of_two(const Vector<T> (&shifted)[count], Vector<T> (&fraction)[count]) {
+  constexpr int terms = Math<T>::EXP2_TERMS;
+  Vector<T> power[count];
+  for (int i = 0; i < count; ++i) power[i] = fraction[i] * Math<T>::EXP2[terms - 1] + Math<T>::EXP2[terms - 2];
+#pragma GCC unroll 16
+  for (int term = terms - 3; term >= 0; --term)
+    for (int i = 0; i < count; ++i) power[i] = power[i] * fraction[i] + Math<T>::EXP2[term];
+  for (int i = 0; i < count; ++i) {
+    power[i] = power[i] * fraction[i] + T(1);
+    fraction[i] = (Vector<T>)((Bits<T>)power[i] + ((Bits<T>)shifted[i] << Math<T>::MANTISSA));
+  }
+}
+
+template <typename T, int count>
+INLINE void exp2(Vector<T> (&x)[count]) {
+  Vector<T> shifted[count];
+  for (int i = 0; i < count; ++i) x[i] = clamp<T>(x[i], Math<T>::LOWEST, Math<T>::HIGHEST);
+  for (int i = 0; i < count; ++i) shifted[i] = x[i] + Math<T>::SHIFTER;
+  for (int i = 0; i < count; ++i) x[i] -= shifted[i] - Math<T>::SHIFTER;
+  power_of_two<T>(shifted, x);
+}
+
+// To the last digits for large |x| too, where x log2(e) alone would lose some.
+template <typename T>
+INLINE Vector<T> exp(Vector<T> x) {
+  // One less than exp2 allows at either end, where rounding could put a fraction beyond what the bits can hold.
+  x = clamp<T>(x, (Math<T>::LOWEST + 1) / Math<T>::LOG2_E, (Math<T>::HIGHEST - 1) / Math<T>::LOG2_E);
+  const Vector<T> shifted[] = {x * Math<T>::LOG2_E + Math<T>::SHIFTER};
+  const Vector<T> whole = shifted[0] - Math<T>::SHIFTER;
+  Vector<T> result[] = {(x - whole * Math<T>::LN_2 - whole * Math<T>::LN_2_REST) * Math<T>::LOG2_E};
+  power_of_two<T>(shifted, result);
+  return result[0];
+}
+
+template <typename T>
+INLINE Vector<T> sigmoid(Vector<T> x) {
+  return T(1) / (T(1) + exp<T>(-x));
+}
+
+// max(x, 0) + log(1 + e^-|x|), the logarithm as 2 artanh(m / (2 + m)); above 20 it is x, as in torch.
+template <typename T>
+INLINE Vector<T> softplus(Vector<T> x) {
+  const Vector<T> zero = all<T>(0), small = exp<T>(x > zero ? -x : x);
+  const Vector<T> s = small / (small + T(2)), square = s * s;
+  const Vector<T> log1p = T(2) * s * (polynomial<Math<T>::ARTANH_TERMS>(square, Math<T>::ARTANH) * square + T(1));
+  return x > all<T>(20) ? x : at_least(zero, x) + log1p;
 }
 
 // What underflows becomes 0 while this lives: some processors take a hundred times longer over denormal numbers,
@@ -142,20 +243,41 @@ class FlushDenormals {
 #endif
 };
 
+// Runs tasks 0 to `tasks` - 1, by so many threads; they must share nothing that they write.
+template <typename Function>
+void in_parallel(int64_t tasks, int64_t threads, const Function& run) {
+  std::atomic<int64_t> next{0};
+  const auto work = [&] {
+    const FlushDenormals flushed;
+    for (int64_t task; (task = next.fetch_add(1)) < tasks;) run(task);
+  };
+  std::vector<std::thread> others;
+  try {
+    for (int64_t i = 1; i < std::min(threads, tasks); ++i) others.emplace_back(work);
+  } catch (const std::system_error&) {
+    // No more threads are to be had: those there are do the work.
+  }
+  work();
+  for (auto& thread : others) thread.join();
+}
+
 template <typename T>
 class Buffer {  // zeros, aligned for vectors, with room for one to reach past the end
   struct Free {
     void operator()(T* data) const { std::free(data); }
   };
   std::unique_ptr<T, Free> owned;
+  int64_t length;
 
  public:
-  explicit Buffer(int64_t size) {
+  explicit Buffer(int64_t size) : length(size) {
     const size_t bytes = (size * sizeof(T) / 64 + 2) * 64;
     owned.reset(static_cast<T*>(std::aligned_alloc(64, bytes)));
     if (owned == nullptr) throw std::bad_alloc();
     std::memset(owned.get(), 0, bytes);
   }
+  int64_t size() const { return length; }
+  T* data() const { return owned.get(); }
   T* operator+(int64_t offset) const { return owned.get() + offset; }
   T& operator[](int64_t index) const { return owned.get()[index]; }
 };

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from harness.contracts.mixer import Mixer
+from harness.contracts.norm import RMSNorm
 
 from .routed import RoutedMixer, Routing, TokenCoordinates, gather_tokens, padded_route
 
@@ -19,9 +20,9 @@ class Block(nn.Module):
 
     def __init__(self, mixer: RoutedMixer, width: int, expansion: int):
         super().__init__()
-        self.mixer_norm = nn.RMSNorm(width)
+        self.mixer_norm = RMSNorm(width)
         self.mixer = mixer
-        self.mlp_norm = nn.RMSNorm(width)
+        self.mlp_norm = RMSNorm(width)
         self.mlp = nn.Sequential(nn.Linear(width, expansion * width), nn.GELU(), nn.Linear(expansion * width, width))
 
     def forward(self, x: Tensor, mask: Tensor | TokenCoordinates | None = None, in_order: bool = False) -> Tensor:
@@ -87,7 +88,7 @@ class StandardModel(nn.Module):
         self.blocks = nn.ModuleList(
             Block(routed_mixer(layer, make_mixer, routing, width), width, expansion) for layer in range(depth)
         )
-        self.norm = nn.RMSNorm(width)
+        self.norm = RMSNorm(width)
         self.head = nn.Linear(width, classes)
         self.pool = AttentionPool(width) if readout == "attention" else None
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness.architectures.layers import flash_mixer
+from harness.architectures.layers import recurrence_mixer
 from harness.architectures.ops import flash
+from harness.architectures.ops.causal_conv import uncounted_conv_flops
 
 # Operations of a step for 4 heads in a width of 32: of each head's state of keys x values.
 MIXERS = {
@@ -64,13 +65,15 @@ def test_what_is_chosen_is_recorded_and_counted(build, monkeypatch, name):
         taken.append(values)
         return torch.zeros_like(values)
 
-    monkeypatch.setattr(type(mixer), "flash", dataclasses.replace(mixer.flash, run=run))
+    found = dataclasses.replace(mixer.recurrence.flash, run=run)
+    monkeypatch.setattr(type(mixer), "recurrence", dataclasses.replace(mixer.recurrence, flash=found))
     monkeypatch.setattr(flash.Flash, "serves", lambda *_: True)
-    monkeypatch.setattr(flash_mixer, "flash_version", lambda: "0.6.0")
+    monkeypatch.setattr(recurrence_mixer, "flash_version", lambda: "0.6.0")
     assert not torch.equal(mixer(x), plain)
     assert len(taken) == 1
     assert mixer.kernel == f"flash-linear-attention 0.6.0/{MIXERS[name][0]}"
-    assert mixer.uncounted_flops(9) == 9 * MIXERS[name][1]
+    convolution = uncounted_conv_flops(mixer.conv1d, 9) if name == "gated-deltanet" else 0
+    assert mixer.uncounted_flops(9) == 9 * MIXERS[name][1] + convolution
     monkeypatch.undo()
     assert torch.equal(mixer(x), plain) and mixer.uncounted_flops(9) == plain_flops
 

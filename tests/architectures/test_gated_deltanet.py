@@ -121,18 +121,13 @@ def test_the_state_is_counted(build):
 
 def test_the_triangular_systems_are_counted(build):
     """Of 40 steps two chunks: 496 pairs of steps each, a product and a difference for 8 + 16 columns of 4 heads."""
-    assert build("gated-deltanet", width=32).uncounted_flops(40) == 2 * 496 * 2 * 4 * (8 + 16)
+    mixer = build("gated-deltanet", width=32)
+    assert mixer.chunked_flops(40) == 2 * 496 * 2 * 4 * (8 + 16)
 
 
 def test_a_width_that_does_not_fit_is_named_in_one_line(build):
     with pytest.raises(UserError, match="must divide the width 18.*got heads=4"):
         build("gated-deltanet", width=18)
-
-
-def test_the_kernel_names_the_chunk(build):
-    mixer = build("gated-deltanet")
-    mixer(tokens(1, 3, 16))
-    assert mixer.kernel.startswith("torch ") and mixer.kernel.endswith("/gated delta chunk 32")
 
 
 @pytest.mark.filterwarnings("error")

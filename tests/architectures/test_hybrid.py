@@ -4,8 +4,11 @@ import pytest
 import torch
 
 from harness.architectures.layers.hybrid import parts_of
+from harness.architectures.ops import matrix_scan
 from harness.contracts.errors import UserError
 from harness.registry import architectures
+
+needs_cpp = pytest.mark.skipif(not matrix_scan.CPP.available(), reason="no C++ compiler here")
 
 
 def tokens(*shape, seed=1):
@@ -68,11 +71,12 @@ def test_padding_does_not_pass_from_part_to_part(build):
     torch.testing.assert_close(y[:, :9], hybrid(x))
 
 
+@needs_cpp
 def test_the_kernels_of_all_parts_are_named(build):
     hybrid = build('hybrid:pattern="gru+linear-attention"')
     hybrid(tokens(1, 3, 16))
     version = torch.__version__.partition("+")[0]
-    assert hybrid.kernel == f"torch {version}/gru native + torch {version}/linear chunk 32"
+    assert hybrid.kernel == f"torch {version}/gru native + torch {version}/matrix scan cpp"
 
 
 @pytest.mark.parametrize(

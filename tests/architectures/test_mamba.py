@@ -78,12 +78,15 @@ def test_both_agree_with_the_packages_reference_scan(size):
 
 
 @needs_package
-def test_the_packages_block_runs_and_is_named(build):
-    mixer = build("mamba")
-    mixer(torch.zeros(1, 5, 16, dtype=torch.float64))
+def test_the_packages_block_runs_and_is_named(build, monkeypatch):
+    mixer, x = build("mamba"), torch.randn(2, 5, 16, dtype=torch.float64)
     assert type(mixer.block).__module__ == "mamba_ssm.modules.mamba_simple"
+    through_operators = mixer(x)
+    monkeypatch.setenv("HARNESS_NO_CPP", "1")
+    y = mixer(x)
     assert mixer.kernel == f"mamba-ssm {mamba_package().version}/{last_path()}"
-    assert last_path() in ("cpp", "torch loop")
+    assert last_path() == "torch loop"
+    torch.testing.assert_close(through_operators, y)
     assert torch.equal(copy.deepcopy(mixer).block.A_log, mixer.block.A_log)
 
 
@@ -111,7 +114,7 @@ print(mixer.kernel, float(y.sum()))
     result = run_python(code)
     assert result.returncode == 0, result.stderr
     version = torch.__version__.partition("+")[0]
-    assert result.stdout.startswith((f"torch {version}/torch loop ", f"torch {version}/cpp ")), result.stdout
+    assert result.stdout.startswith(tuple(f"torch {version}/selective scan {form} " for form in ("torch loop", "cpp")))
 
 
 def test_importing_leaves_no_stand_in_behind_and_prints_nothing():

@@ -67,12 +67,6 @@ def test_a_width_that_does_not_fit_is_named_in_one_line(build):
         build("retnet", width=12)
 
 
-def test_the_kernel_names_the_chunk(build):
-    mixer = build("retnet")
-    mixer(tokens(1, 3, 16))
-    assert mixer.kernel.startswith("torch ") and mixer.kernel.endswith("/retention chunk 32")
-
-
 @pytest.mark.filterwarnings("error")
 def test_under_autocast_it_stays_near_the_reference(build):
     mixer, x = build("retnet"), tokens(2, 600, 16)
