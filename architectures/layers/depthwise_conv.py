@@ -30,7 +30,7 @@ class DepthwiseConv(StepMixer):
             self.out = nn.Linear(width, width, bias=False)
 
     def mix(self, x: Steps) -> Steps:
-        self.path = "causal conv cpp" if CPP.serves(x, self.filter.weight) else "depthwise conv1d"
+        self.path = CPP.name if CPP.serves(x, self.filter.weight) else "depthwise conv1d"
         return self.out(causal_conv(x, self.filter))
 
     def uncounted_flops(self, length: int) -> int:

@@ -14,6 +14,7 @@ from harness.contracts.mixer import Steps
 from harness.contracts.norm import rms_norm
 from harness.contracts.seeds import seeded_torch
 
+from ..ops import matrix_scan
 from ..ops.causal_conv import causal_conv, causal_conv_reference, uncounted_conv_flops
 from ..ops.flash import GATED_DELTA
 from ..ops.gated_delta import CHUNK, gated_delta_chunked, gated_delta_cpp, gated_delta_reference
@@ -44,6 +45,7 @@ class GatedDeltaNet(RecurrenceMixer):
 
     causal = True
     recurrence = Recurrence(
+        operator=matrix_scan.CPP,
         cpp=gated_delta_cpp,
         chunked=gated_delta_chunked,
         name=f"gated delta chunk {CHUNK}",

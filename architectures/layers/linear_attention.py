@@ -15,6 +15,7 @@ from harness.contracts.mixer import Steps
 from harness.contracts.norm import rms_norm
 from harness.contracts.seeds import seeded_torch
 
+from ..ops import matrix_scan, scalar_scan
 from ..ops.flash import GATED_LINEAR, LINEAR
 from ..ops.linear_attention import (
     GATED_CHUNK,
@@ -57,6 +58,7 @@ class LinearAttention(RecurrenceMixer):
 
     causal = True
     recurrence = Recurrence(
+        operator=scalar_scan.CPP,
         cpp=linear_cpp,
         chunked=linear_chunked,
         name=f"linear chunk {LINEAR_CHUNK}",
@@ -100,6 +102,7 @@ class GatedLinearAttention(RecurrenceMixer):
 
     causal = True
     recurrence = Recurrence(
+        operator=matrix_scan.CPP,
         cpp=gated_linear_cpp,
         chunked=gated_linear_chunked,
         name=f"gated linear chunk {GATED_CHUNK}",

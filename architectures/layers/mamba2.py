@@ -16,6 +16,7 @@ from harness.contracts.mixer import Steps
 from harness.contracts.norm import rms_norm
 from harness.contracts.seeds import seeded_torch
 
+from ..ops import scalar_scan
 from ..ops.causal_conv import causal_conv, causal_conv_reference, uncounted_conv_flops
 from ..ops.recurrence import Recurrence
 from ..ops.scalar_decay import CHUNK, scalar_decay_chunked, scalar_decay_cpp, scalar_decay_reference
@@ -98,6 +99,7 @@ class Mamba2(RecurrenceMixer):
 
     causal = True
     recurrence = Recurrence(
+        operator=scalar_scan.CPP,
         cpp=scalar_decay_cpp,
         chunked=scalar_decay_chunked,
         name=f"state space duality chunk {CHUNK}",

@@ -16,7 +16,9 @@ from harness.contracts.mixer import Steps
 from harness.contracts.norm import rms_norm
 from harness.contracts.seeds import seeded_torch
 
+from ..ops import scalar_scan
 from ..ops.recurrence import Recurrence
+from ..ops.scalar_scan import Turn
 from ..ops.trapezoidal import CHUNK, trapezoidal_chunked, trapezoidal_cpp, trapezoidal_reference
 from .linear_attention import join_heads, split_heads
 from .mamba2 import drawn_step_biases, step_sizes
@@ -69,21 +71,9 @@ def log_decays(
     return -F.softplus(rate.to(step_size.dtype)).clamp(min=block.A_floor) * step_size
 
 
-def turned(
-    vectors: Float[Tensor, "batch heads length state"],
-    cosine: Float[Tensor, "batch heads length angles"],
-    sine: Float[Tensor, "batch heads length angles"],
-) -> Float[Tensor, "batch heads length state"]:
-    """Each pair of neighbours turned by its angle; numbers beyond the last angle stay."""
-    turning, still = vectors.split([2 * cosine.shape[-1], vectors.shape[-1] - 2 * cosine.shape[-1]], dim=-1)
-    first, second = turning.unflatten(-1, (-1, 2)).unbind(-1)
-    pairs = torch.stack([first * cosine - second * sine, first * sine + second * cosine], dim=-1)
-    return torch.cat([pairs.flatten(-2), still], dim=-1)
-
-
 def run_block(block: Any, x: Steps, scan: Callable[..., Tensor]) -> Steps:
-    """The block's map with any scan (queries, keys, values, log decays, step sizes, lambdas); a Mamba3Block's or
-    mamba-ssm's Mamba3's.
+    """The block's map with any scan (queries, keys, values, log decays, step sizes, lambdas, turn); a
+    Mamba3Block's or mamba-ssm's Mamba3's.
     """
     z, inputs, B, C, step, rate, trapezoid, angles = block.in_proj(x).split(projected(block), dim=-1)
     step_size = step_sizes(block, step)
@@ -92,13 +82,14 @@ def run_block(block: Any, x: Steps, scan: Callable[..., Tensor]) -> Steps:
     # Sums over the whole sequence, in float64 whatever the inputs are and brought back to one turn.
     angle = (step_size[..., None] * (math.pi * torch.tanh(angles.to(step_size.dtype)))[:, None]).double().cumsum(-2)
     angle = angle.remainder(2 * math.pi).to(step_size.dtype)
-    cosine, sine = angle.cos(), angle.sin()
     # norms stay in float32 under autocast
     B = rms_norm(B.to(block.B_norm.weight.dtype), block.B_norm.weight, block.B_norm.eps)
     C = rms_norm(C.to(block.C_norm.weight.dtype), block.C_norm.weight, block.C_norm.eps)
-    B, C = (turned(v[:, None] + bias, cosine, sine) for v, bias in ((B, block.B_bias), (C, block.C_bias)))
     inputs = split_heads(inputs, block.nheads)
-    y = scan(C, B, inputs, log_decay, step_size, torch.sigmoid(trapezoid.to(step_size.dtype)).mT)
+    turn = Turn(block.C_bias[:, 0], block.B_bias[:, 0], angle)
+    y = scan(
+        C[:, None], B[:, None], inputs, log_decay, step_size, torch.sigmoid(trapezoid.to(step_size.dtype)).mT, turn
+    )
     y = join_heads(y + block.D[:, None, None] * inputs) * F.silu(z)
     return block.out_proj(y)
 
@@ -111,6 +102,7 @@ class Mamba3(RecurrenceMixer):
 
     causal = True
     recurrence = Recurrence(
+        operator=scalar_scan.CPP,
         cpp=trapezoidal_cpp,
         chunked=trapezoidal_chunked,
         name=f"trapezoidal chunk {CHUNK}",

@@ -33,7 +33,7 @@ class MinGRU(StepMixer):
     def mix(self, x: Steps) -> Steps:
         given = self.gate(x), self.candidate(x)
         if gated_average.CPP.serves(*given):
-            self.path = "gated average cpp"
+            self.path = gated_average.CPP.name
             return self.out(gated_average.gated_average_cpp(*given))
         self.path = "log-space scan"
         return self.out(gated_average_log_scan(*given))

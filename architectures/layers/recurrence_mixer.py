@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor
 
-from ..ops import matrix_scan
 from ..ops.flash import flash_version
 from ..ops.recurrence import Recurrence
 from .padding import StepMixer
@@ -19,7 +20,7 @@ class RecurrenceMixer(StepMixer):
     recurrence: Recurrence
     states: int
 
-    def recur(self, queries: Tensor, keys: Tensor, values: Tensor, *others: Tensor) -> Tensor:
+    def recur(self, queries: Tensor, keys: Tensor, values: Tensor, *others: Any) -> Tensor:
         """The recurrence in the form that serves these tensors; here the choice is made."""
         self.path, run = self.recurrence.form(queries, keys, values)
         return run(queries, keys, values, *others)
@@ -28,7 +29,7 @@ class RecurrenceMixer(StepMixer):
         """In kernels the recurrence's (`Recurrence.flops` for each number in the states); of the form in torch
         operations what torch's count does not see.
         """
-        if self._in_flash or self.path == matrix_scan.PATH:
+        if self._in_flash or self.path == self.recurrence.operator.name:
             return length * self.recurrence.flops * self.states
         return self.chunked_flops(length)
 

@@ -12,6 +12,7 @@ from harness.contracts.mixer import Steps
 from harness.contracts.norm import group_norm
 from harness.contracts.seeds import seeded_torch
 
+from ..ops import scalar_scan
 from ..ops.flash import RETENTION
 from ..ops.recurrence import Recurrence
 from ..ops.scalar_decay import CHUNK, scalar_decay_chunked, scalar_decay_cpp, scalar_decay_reference
@@ -33,6 +34,7 @@ class RetNet(RecurrenceMixer):
 
     causal = True
     recurrence = Recurrence(
+        operator=scalar_scan.CPP,
         cpp=scalar_decay_cpp,
         chunked=scalar_decay_chunked,
         name=f"retention chunk {CHUNK}",

@@ -15,6 +15,7 @@ from harness.contracts.mixer import Steps
 from harness.contracts.norm import group_norm
 from harness.contracts.seeds import seeded_torch
 
+from ..ops import matrix_scan
 from ..ops.flash import WKV7
 from ..ops.recurrence import Recurrence
 from ..ops.wkv7 import CHUNK, LOWEST_LOG_DECAY, wkv7_chunked, wkv7_cpp, wkv7_reference
@@ -40,6 +41,7 @@ class RWKV7(RecurrenceMixer):
 
     causal = True
     recurrence = Recurrence(
+        operator=matrix_scan.CPP,
         cpp=wkv7_cpp,
         chunked=wkv7_chunked,
         name=f"wkv7 chunk {CHUNK}",

@@ -14,6 +14,7 @@ from torch.autograd.function import once_differentiable
 from harness.contracts.cpp_operator import CppOperator
 
 CPP = CppOperator(
+    name="causal conv cpp",
     source=Path(__file__).with_suffix(".cpp"),
     numbers=("batch", "length", "channels", "taps"),
     tensors={"x": 2, "y": 2, "weight": 0, "bias": 0, "grad_y": 2, "grad_x": 2, "grad_weight": 0, "grad_bias": 0},

@@ -13,6 +13,7 @@ from torch.autograd.function import once_differentiable
 from harness.contracts.cpp_operator import CppOperator
 
 CPP = CppOperator(
+    name="gated average cpp",
     source=Path(__file__).with_suffix(".cpp"),
     numbers=("batch", "length", "channels"),
     tensors=dict.fromkeys(("gate", "candidate", "h", "grad_h", "grad_gate", "grad_candidate"), 2),

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from .chunks import decayed_before, in_chunks, joined, log2_kept
 from .matrix_scan import matrix_scan
+from .scalar_scan import scalar_scan
 from .shapes import Keys, Values
 
 LINEAR_CHUNK, GATED_CHUNK = 32, 16
@@ -57,10 +58,10 @@ def linear_chunked(queries: Keys, keys: Keys, values: Values, chunk: int = LINEA
 
 
 def linear_cpp(queries: Keys, keys: Keys, values: Values) -> Values:
-    """The same by `matrix_scan`, whose decays are 1."""
+    """The same by `scalar_scan`, whose decays are 1."""
     queries, keys = feature_map(queries), feature_map(keys)
     normalizer = (queries * keys.cumsum(2)).sum(-1, keepdim=True) + EPSILON
-    return matrix_scan(queries, keys, values, values.new_zeros(1, *values.shape[1:3], 1)) / normalizer
+    return scalar_scan(queries, keys, values, values.new_zeros(1, *values.shape[1:3])) / normalizer
 
 
 def gated_linear_reference(queries: Keys, keys: Keys, values: Values, alpha: Keys) -> Values:

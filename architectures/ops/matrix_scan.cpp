@@ -1,13 +1,13 @@
-// The recurrence of matrix states that Mamba-2 and 3, RetNet, gated linear attention, gated DeltaNet and RWKV-7 share,
-// and its gradient, on a CPU:
+// The recurrence of matrix states that gated linear attention, gated DeltaNet and RWKV-7 share, and its gradient, on a
+// CPU:
 //
 //     S_t = diag(w_t) S_{t-1} + a_t (r_t^T S_{t-1}) + k_t v_t^T,   o_t = S_t^T q_t
 //
-// S is [keys, values]; w_t = exp(log_decay_t) is one number a head or one a key; a and r may be missing. Heads of a group
-// share q and k (Mamba-2's do), so a task is one sequence of one group, with all its heads' columns side by side.
+// S is [keys, values]; w_t = exp(log_decay_t) is one number a head or one a key; a and r may be missing, where it is one a
+// key. What one number a head decays and nothing else changes is faster by scalar_scan.cpp.
 //
 // A vector's lanes are neighbouring columns of S. Time is cut into chunks of CHUNK steps; columns into blocks of `wide`
-// vectors, all of one head. Without a and r a few rows of S run through a chunk's steps in registers; with them every step
+// vectors. Without a and r a few rows of S run through a chunk's steps in registers; with them every step
 // needs r_t^T S_{t-1} of all rows first, which is summed up while the step before writes them. The state before each chunk
 // is kept for the gradient, which computes one chunk's states anew, last chunk first. Sums over columns (the gradients of
 // q, k, a, r and of decays) are kept lane by lane and added up once a chunk.
@@ -18,16 +18,15 @@
 
 #include "simd.h"
 
-struct Strided {  // [batch, head or group, step, entry], entries side by side; strides in elements
+struct Strided {  // [batch, head, step, entry], entries side by side; strides in elements
   void* data;
   int64_t batch, head, step;
 };
 
 struct Problem {
-  int64_t batch, groups, heads, length, keys, values;  // heads: of a group
-  int64_t key_decay, threads;                          // key_decay: log_decay has an entry a key
+  int64_t batch, heads, length, keys, values, key_decay, threads;  // key_decay: log_decay has an entry a key
   Strided q, k, v, log_decay, removed, added, o;                // removed, added: null where there are none
-  void* states;                                                 // [batch, groups, chunks, blocks, keys, LANES]; null: not kept
+  void* states;                                                 // [batch, heads, chunks, blocks, keys, LANES]; null: not kept
   Strided grad_o, grad_q, grad_k, grad_v, grad_log_decay, grad_removed, grad_added;
 };
 
@@ -64,72 +63,56 @@ INLINE Vector<float> sums_of_lanes<float>(const Vector<float>* r) {
 }
 #endif
 
-// One sequence of one group. Rows of a chunk are copied to [step][entry], filled up with zeros.
+// One sequence of one head. Rows of a chunk are copied to [step][entry], filled up with zeros.
 template <typename T, bool delta, bool key_decay>
 struct Task {
+  static_assert(delta || key_decay);
   typedef Vector<T> Block[wide];
   const Problem& problem;
-  const int64_t sequence, group, keys, padded, head_blocks, blocks;
+  const int64_t sequence, head, keys, padded, blocks;
   Buffer<T> q, k, removed, added, decay, v, o, grad_o, grad_v;  // of a chunk
   Buffer<T> state;                                              // S, or what later steps hand back: [block][key][lane]
 
   Task(const Problem& problem, int64_t index, bool backward)
-      : problem(problem), sequence(index / problem.groups), group(index % problem.groups), keys(problem.keys),
-        padded(rounded_up(problem.keys, WIDTH<T>)), head_blocks(rounded_up(problem.values, LANES<T>) / LANES<T>),
-        blocks(head_blocks * problem.heads), q(CHUNK * padded), k(CHUNK * padded), removed(delta ? (CHUNK + 1) * padded : 0),
-        added(delta ? CHUNK * padded : 0), decay(CHUNK * (key_decay ? padded : 1) * problem.heads),
+      : problem(problem), sequence(index / problem.heads), head(index % problem.heads), keys(problem.keys),
+        padded(rounded_up(problem.keys, WIDTH<T>)), blocks(rounded_up(problem.values, LANES<T>) / LANES<T>), q(CHUNK * padded), k(CHUNK * padded), removed(delta ? (CHUNK + 1) * padded : 0),
+        added(delta ? CHUNK * padded : 0), decay(CHUNK * (key_decay ? padded : 1)),
         v(CHUNK * LANES<T> * blocks), o(CHUNK * LANES<T> * blocks), grad_o(backward ? CHUNK * LANES<T> * blocks : 0),
         grad_v(backward ? CHUNK * LANES<T> * blocks : 0), state(blocks * padded * LANES<T>) {}
 
-  static int64_t count(const Problem& problem) { return problem.batch * problem.groups; }
+  static int64_t count(const Problem& problem) { return problem.batch * problem.heads; }
   int64_t chunks() const { return (problem.length + CHUNK - 1) / CHUNK; }
 
-  T* at(const Strided& of, int64_t head, int64_t step) const {
+  T* at(const Strided& of, int64_t step) const {
     return static_cast<T*>(of.data) + sequence * of.batch + head * of.head + step * of.step;
   }
 
   // `size` entries a step to rows of `row` entries, and back.
-  void read(const Strided& from, int64_t head, int64_t start, int64_t steps, int64_t size, T* to, int64_t row) const {
-    for (int64_t t = 0; t < steps; ++t) std::memcpy(to + t * row, at(from, head, start + t), size * sizeof(T));
+  void read(const Strided& from, int64_t start, int64_t steps, int64_t size, T* to, int64_t row) const {
+    for (int64_t t = 0; t < steps; ++t) std::memcpy(to + t * row, at(from, start + t), size * sizeof(T));
   }
-  void write(const Strided& to, int64_t head, int64_t start, int64_t steps, int64_t size, const T* from, int64_t row) const {
-    for (int64_t t = 0; t < steps; ++t) std::memcpy(at(to, head, start + t), from + t * row, size * sizeof(T));
+  void write(const Strided& to, int64_t start, int64_t steps, int64_t size, const T* from, int64_t row) const {
+    for (int64_t t = 0; t < steps; ++t) std::memcpy(at(to, start + t), from + t * row, size * sizeof(T));
   }
-  // Columns of every head: [step][block][lane].
-  void read_columns(const Strided& from, int64_t start, int64_t steps, const Buffer<T>& to) const {
-    for (int64_t h = 0; h < problem.heads; ++h)
-      read(from, group * problem.heads + h, start, steps, problem.values, to + h * head_blocks * LANES<T>,
-           blocks * LANES<T>);
-  }
-  void write_columns(const Strided& to, int64_t start, int64_t steps, const Buffer<T>& from) const {
-    for (int64_t h = 0; h < problem.heads; ++h)
-      write(to, group * problem.heads + h, start, steps, problem.values, from + h * head_blocks * LANES<T>,
-            blocks * LANES<T>);
-  }
-
   void read_chunk(int64_t start, int64_t steps) const {
-    read(problem.q, group, start, steps, keys, q.data(), padded);
-    read(problem.k, group, start, steps, keys, k.data(), padded);
+    read(problem.q, start, steps, keys, q.data(), padded);
+    read(problem.k, start, steps, keys, k.data(), padded);
     if (delta) {
-      read(problem.removed, group, start, steps, keys, removed.data(), padded);
-      read(problem.added, group, start, steps, keys, added.data(), padded);
+      read(problem.removed, start, steps, keys, removed.data(), padded);
+      read(problem.added, start, steps, keys, added.data(), padded);
     }
-    read_columns(problem.v, start, steps, v);
+    read(problem.v, start, steps, problem.values, v.data(), blocks * LANES<T>);
     const int64_t row = key_decay ? padded : 1;
-    for (int64_t h = 0; h < problem.heads; ++h) {
-      T* to = decay + h * CHUNK * row;
-      read(problem.log_decay, group * problem.heads + h, start, steps, key_decay ? keys : 1, to, row);
-      // exp() never overflows, so what stands behind the last key stays finite, and its rows zeros.
-      for (int64_t i = 0; i < CHUNK * row; i += WIDTH<T>) store(to + i, exp<T>(load<Vector<T>>(to + i)));
-    }
+    read(problem.log_decay, start, steps, key_decay ? keys : 1, decay.data(), row);
+    // exp() never overflows, so what stands behind the last key stays finite, and its rows zeros.
+    for (int64_t i = 0; i < CHUNK * row; i += WIDTH<T>) store(decay + i, exp<T>(load<Vector<T>>(decay + i)));
   }
 
-  const T* decays(int64_t block) const { return decay + block / head_blocks * CHUNK * (key_decay ? padded : 1); }
-  T decay_at(const T* decays, int64_t t, int64_t key) const { return decays[key_decay ? t * padded + key : t]; }
+  T decay_at(int64_t t, int64_t key) const { return decay[key_decay ? t * padded + key : t]; }
   T* columns(const Buffer<T>& of, int64_t block, int64_t t) const { return of + (t * blocks + block) * LANES<T>; }
   T* rows(int64_t block) const { return state + block * padded * LANES<T>; }
   T* kept(int64_t start, int64_t block) const {
-    const int64_t place = ((sequence * problem.groups + group) * chunks() + start / CHUNK) * blocks + block;
+    const int64_t place = ((sequence * problem.heads + head) * chunks() + start / CHUNK) * blocks + block;
     return static_cast<T*>(problem.states) + place * keys * LANES<T>;
   }
 
@@ -153,7 +136,6 @@ struct Task {
   template <bool out, bool keep>
   INLINE void run_plain(int64_t block, int64_t steps, T* S, T* history) const {
     constexpr int R = 4;
-    const T* w = decays(block);
     const int64_t size = padded * LANES<T>;
     for (int64_t first = 0; first < keys; first += R) {  // rows beyond the last are zeros and stay so
       Block rows[R];
@@ -164,7 +146,7 @@ struct Task {
         if (out) get(columns(o, block, t), y);
         const T *keys_t = k + t * padded + first, *queries_t = q + t * padded + first;
         for (int r = 0; r < R; ++r) {
-          const T keep_t = decay_at(w, t, first + r), key = keys_t[r], query = queries_t[r];
+          const T keep_t = decay_at(t, first + r), key = keys_t[r], query = queries_t[r];
           if (keep) put(history + t * size + (first + r) * LANES<T>, rows[r]);
           for (int i = 0; i < wide; ++i) {
             rows[r][i] = rows[r][i] * keep_t + x[i] * key;
@@ -182,7 +164,6 @@ struct Task {
 
   template <bool out, bool keep>
   INLINE void run_delta(int64_t block, int64_t steps, T* S, T* history, T* held) const {
-    const T* w = decays(block);
     const int64_t size = padded * LANES<T>;
     Block next[2] = {};
     for (int64_t key = 0; key < keys; ++key) {
@@ -205,7 +186,7 @@ struct Task {
 #pragma GCC unroll 2
         for (int odd = 0; odd < 2; ++odd) {
           const int64_t key = pair + odd;
-          const T keep_t = decay_at(w, t, key), write = keys_t[key], add = added_t[key], remove = removed_t[key];
+          const T keep_t = decay_at(t, key), write = keys_t[key], add = added_t[key], remove = removed_t[key];
           Block row;
           get(from + key * LANES<T>, row);
           for (int i = 0; i < wide; ++i) {
@@ -231,16 +212,16 @@ struct Task {
         if (problem.states != nullptr) std::memcpy(kept(start, block), rows(block), keys * LANES<T> * sizeof(T));
         run<true, false>(block, steps, rows(block), nullptr, nullptr);
       }
-      write_columns(problem.o, start, steps, o);
+      write(problem.o, start, steps, problem.values, o.data(), blocks * LANES<T>);
     }
   }
 
   // Lane by lane sums over columns, [step][key], of a chunk.
   struct Sums {
     Buffer<T> q, k, decay, removed, added;
-    Sums(int64_t padded, int64_t heads)
+    explicit Sums(int64_t padded)
         : q(CHUNK * padded * WIDTH<T>), k(CHUNK * padded * WIDTH<T>),
-          decay(CHUNK * (key_decay ? padded : 1) * heads * WIDTH<T>), removed(delta ? CHUNK * padded * WIDTH<T> : 0),
+          decay(CHUNK * (key_decay ? padded : 1) * WIDTH<T>), removed(delta ? CHUNK * padded * WIDTH<T> : 0),
           added(delta ? CHUNK * padded * WIDTH<T> : 0) {}
   };
   static INLINE Vector<T>& of(const Buffer<T>& sums, int64_t place) {
@@ -250,15 +231,14 @@ struct Task {
   void backward() const {
     const int64_t size = padded * LANES<T>, decay_row = key_decay ? padded : 1;
     Buffer<T> history((CHUNK + 1) * size), held(CHUNK * LANES<T>), S(size), row(CHUNK * padded);
-    const Sums sums(padded, problem.heads);
+    const Sums sums(padded);
     for (int64_t start = (chunks() - 1) * CHUNK; start >= 0; start -= CHUNK) {
       const int64_t steps = std::min(CHUNK, problem.length - start);
       read_chunk(start, steps);
-      read_columns(problem.grad_o, start, steps, grad_o);
+      read(problem.grad_o, start, steps, problem.values, grad_o.data(), blocks * LANES<T>);
       std::memset(grad_v.data(), 0, CHUNK * LANES<T> * blocks * sizeof(T));
-      for (const auto* each : {&sums.q, &sums.k, &sums.removed, &sums.added})
-        if (each->size()) std::memset(each->data(), 0, CHUNK * padded * WIDTH<T> * sizeof(T));
-      std::memset(sums.decay.data(), 0, CHUNK * decay_row * problem.heads * WIDTH<T> * sizeof(T));
+      for (const auto* each : {&sums.q, &sums.k, &sums.decay, &sums.removed, &sums.added})
+        std::memset(each->data(), 0, each->size() * sizeof(T));
       for (int64_t block = 0; block < blocks; ++block) {
         std::memcpy(S.data(), kept(start, block), keys * LANES<T> * sizeof(T));
         run<false, true>(block, steps, S.data(), history.data(), held.data());
@@ -267,33 +247,26 @@ struct Task {
         else
           back_plain(block, steps, history.data(), sums);
       }
-      write_columns(problem.grad_v, start, steps, grad_v);
-      write_sums(problem.grad_q, group, start, steps, sums.q, 0, padded, keys, row.data());
-      write_sums(problem.grad_k, group, start, steps, sums.k, 0, padded, keys, row.data());
-      if (delta) {
-        write_sums(problem.grad_removed, group, start, steps, sums.removed, 0, padded, keys, row.data());
-        write_sums(problem.grad_added, group, start, steps, sums.added, 0, padded, keys, row.data());
-      }
-      if (problem.grad_log_decay.data != nullptr)
-        for (int64_t h = 0; h < problem.heads; ++h) {
-          const int64_t place = h * CHUNK * decay_row;
-          for (int64_t i = 0; i < steps * decay_row; ++i) of(sums.decay, place + i) *= decay[place + i];
-          write_sums(problem.grad_log_decay, group * problem.heads + h, start, steps, sums.decay, place, decay_row,
-                     key_decay ? keys : 1, row.data());
-        }
+      write(problem.grad_v, start, steps, problem.values, grad_v.data(), blocks * LANES<T>);
+      write_sums(problem.grad_q, start, steps, sums.q, padded, keys, row.data());
+      write_sums(problem.grad_k, start, steps, sums.k, padded, keys, row.data());
+      write_sums(problem.grad_removed, start, steps, sums.removed, padded, keys, row.data());
+      write_sums(problem.grad_added, start, steps, sums.added, padded, keys, row.data());
+      for (int64_t i = 0; i < steps * decay_row; ++i) of(sums.decay, i) *= decay[i];
+      write_sums(problem.grad_log_decay, start, steps, sums.decay, decay_row, key_decay ? keys : 1, row.data());
     }
   }
 
-  void write_sums(const Strided& to, int64_t head, int64_t start, int64_t steps, const Buffer<T>& sums, int64_t place,
-                  int64_t width, int64_t size, T* row) const {
+  void write_sums(const Strided& to, int64_t start, int64_t steps, const Buffer<T>& sums, int64_t width, int64_t size,
+                  T* row) const {
     if (to.data == nullptr) return;
     for (int64_t t = 0; t < steps; ++t) {
-      const Vector<T>* from = &of(sums, place + t * width);
+      const Vector<T>* from = &of(sums, t * width);
       if (width % WIDTH<T> == 0)
         for (int64_t i = 0; i < width; i += WIDTH<T>) store(row + i, sums_of_lanes<T>(from + i));
       else
         for (int64_t i = 0; i < width; ++i) row[i] = sum_of_lanes(from[i]);
-      std::memcpy(at(to, head, start + t), row, size * sizeof(T));
+      std::memcpy(at(to, start + t), row, size * sizeof(T));
     }
   }
 
@@ -305,8 +278,7 @@ struct Task {
 
   INLINE void back_plain(int64_t block, int64_t steps, const T* history, const Sums& sums) const {
     constexpr int R = 2;
-    const T* w = decays(block);
-    const int64_t size = padded * LANES<T>, head = block / head_blocks;
+    const int64_t size = padded * LANES<T>;
     for (int64_t first = 0; first < padded; first += R) {
       Block D[R];  // dL/dS, row by row
       for (int r = 0; r < R; ++r) get(rows(block) + (first + r) * LANES<T>, D[r]);
@@ -315,10 +287,9 @@ struct Task {
         get(columns(v, block, t), x);
         get(columns(grad_o, block, t), g);
         get(columns(grad_v, block, t), gx);
-        Vector<T> decay_sum = key_decay ? Vector<T>{} : of(sums.decay, head * CHUNK + t);
         for (int r = 0; r < R; ++r) {
           const int64_t key = first + r, place = t * padded + key;
-          const T query = q[place], write = k[place], keep_t = decay_at(w, t, key);
+          const T query = q[place], write = k[place], keep_t = decay_at(t, key);
           Block before, after;
           get(history + t * size + key * LANES<T>, before);
           get(history + (t + 1) * size + key * LANES<T>, after);
@@ -328,22 +299,17 @@ struct Task {
           }
           of(sums.q, place) += folded(after, g);
           of(sums.k, place) += folded(D[r], x);
-          if (key_decay)
-            of(sums.decay, head * CHUNK * padded + place) += folded(D[r], before);
-          else
-            decay_sum += folded(D[r], before);
+          of(sums.decay, place) += folded(D[r], before);
           for (int i = 0; i < wide; ++i) D[r][i] *= keep_t;
         }
         put(columns(grad_v, block, t), gx);
-        if (!key_decay) of(sums.decay, head * CHUNK + t) = decay_sum;
       }
       for (int r = 0; r < R; ++r) put(rows(block) + (first + r) * LANES<T>, D[r]);
     }
   }
 
   INLINE void back_delta(int64_t block, int64_t steps, const T* history, const T* held, const Sums& sums) const {
-    const T* w = decays(block);
-    const int64_t size = padded * LANES<T>, head = block / head_blocks;
+    const int64_t size = padded * LANES<T>;
     T* D = rows(block);
     for (int64_t t = steps - 1; t >= 0; --t) {
       Block x, g, h, gx[2] = {}, gh[2] = {};
@@ -374,25 +340,25 @@ struct Task {
       Vector<T> decay_sum = {};
       for (int64_t key = 0; key < padded; ++key) {
         const int64_t place = t * padded + key;
-        const T remove = removed[place], keep_t = decay_at(w, t, key);
+        const T remove = removed[place], keep_t = decay_at(t, key);
         Block row, before;
         get(D + key * LANES<T>, row);
         get(history + t * size + key * LANES<T>, before);
         of(sums.removed, place) += folded(before, to_held);
         if (key_decay)
-          of(sums.decay, head * CHUNK * padded + place) += folded(row, before);
+          of(sums.decay, place) += folded(row, before);
         else
           decay_sum += folded(row, before);
         for (int i = 0; i < wide; ++i) row[i] = row[i] * keep_t + to_held[i] * remove;
         put(D + key * LANES<T>, row);
       }
-      if (!key_decay) of(sums.decay, head * CHUNK + t) += decay_sum;
+      if (!key_decay) of(sums.decay, t) += decay_sum;
     }
   }
 };
 
 int64_t threads_for(const Problem& problem) {
-  const int64_t work = problem.batch * problem.groups * problem.heads * problem.length * problem.keys * problem.values;
+  const int64_t work = problem.batch * problem.heads * problem.length * problem.keys * problem.values;
   return std::max<int64_t>(1, std::min(problem.threads, work / MULTIPLICATIONS_A_THREAD));
 }
 
@@ -410,8 +376,7 @@ void choose(const Problem& problem, bool backward) {
   const bool delta = problem.removed.data != nullptr;
   if (delta && problem.key_decay) return solve<T, true, true>(problem, backward);
   if (delta) return solve<T, true, false>(problem, backward);
-  if (problem.key_decay) return solve<T, false, true>(problem, backward);
-  solve<T, false, false>(problem, backward);
+  solve<T, false, true>(problem, backward);
 }
 
 }  // namespace

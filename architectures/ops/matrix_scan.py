@@ -1,4 +1,4 @@
-"""The recurrence of matrix states that Mamba-2 and 3, RetNet, gated linear attention, gated DeltaNet and RWKV-7 share.
+"""The recurrence of matrix states that gated linear attention, gated DeltaNet and RWKV-7 share.
 
     S_t = diag(w_t) S_{t-1} + a_t (r_t^T S_{t-1}) + k_t v_t^T,   o_t = S_t^T q_t,   w_t = exp(log_decay_t)
 
@@ -18,14 +18,14 @@ from torch.autograd.function import once_differentiable
 from harness.contracts.compiled import load
 from harness.contracts.cpp_operator import FUNCTIONS, CppOperator
 
-PATH = "matrix scan cpp"
-"""As a record names it."""
+from .shapes import Keys, Values
 
 CHUNK = 16  # as in the source
 INPUTS = ("q", "k", "v", "log_decay", "removed", "added")
 CPP = CppOperator(
+    name="matrix scan cpp",
     source=Path(__file__).with_suffix(".cpp"),
-    numbers=("batch", "groups", "heads", "length", "keys", "values", "key_decay"),
+    numbers=("batch", "heads", "length", "keys", "values", "key_decay"),
     tensors={
         **dict.fromkeys((*INPUTS, "o"), 3), "states": 0, **dict.fromkeys(("grad_o", *(f"grad_{n}" for n in INPUTS)), 3)
     },
@@ -44,19 +44,18 @@ class Inputs(NamedTuple):
 
 
 def matrix_scan(
-    queries: Float[Tensor, "batch groups length keys"],
-    keys: Float[Tensor, "batch groups length keys"],
-    values: Float[Tensor, "batch heads length channels"],
+    queries: Keys,
+    keys: Keys,
+    values: Values,
     log_decay: Float[Tensor, "#batch heads length decays"],
-    removed: Float[Tensor, "batch heads length keys"] | None = None,
-    added: Float[Tensor, "batch heads length keys"] | None = None,
-) -> Float[Tensor, "batch heads length channels"]:
+    removed: Keys | None = None,
+    added: Keys | None = None,
+) -> Values:
     """The outputs o_t, of tensors that `CPP.serves` (log_decay may be of another type); a step's heads side by side.
 
-    Heads of a group, neighbours, share queries and keys; with `removed`, r, or a decay a key, every head has its own.
-
     Args:
-        log_decay: one number a head and step, or one a key. removed, added: r and a; neither or both.
+        log_decay: one number a head and step, or one a key. removed, added: r and a, both or neither; without them
+            log_decay has one a key.
     """
     log_decay = log_decay.to(values.dtype).expand(len(values), -1, -1, -1)
     inputs = Inputs(queries, keys, values, log_decay, removed, added)
@@ -64,11 +63,10 @@ def matrix_scan(
 
 
 def _run(function: str, inputs: Inputs, **others: Tensor | None) -> None:
-    batch, groups, length, keys = inputs.q.shape
-    heads, values = inputs.v.shape[1], inputs.v.shape[3]
+    batch, heads, length, keys = inputs.q.shape
     numbers = {
-        "batch": batch, "groups": groups, "heads": heads // groups, "length": length, "keys": keys, "values": values,
-        "key_decay": inputs.log_decay.shape[3] > 1,
+        "batch": batch, "heads": heads, "length": length, "keys": keys, "values": inputs.v.shape[3],
+        "key_decay": inputs.removed is None or inputs.log_decay.shape[3] > 1,
     }  # fmt: skip
     CPP.run(function, numbers, {**inputs._asdict(), **others})
 

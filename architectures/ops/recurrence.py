@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from . import matrix_scan
+from harness.contracts.cpp_operator import CppOperator
+
 from .flash import Flash
 
 Form = Callable[..., Tensor]
@@ -17,10 +18,12 @@ Form = Callable[..., Tensor]
 class Recurrence:
     """All forms take the same tensors, queries, keys, values and then its own, and agree.
 
-    flash: flash-linear-attention's kernels, where it has them. cpp: by `matrix_scan`. chunked: in torch operations,
-    and how a record names it. flops: of a step in the recurrence, for each number in the states.
+    flash: flash-linear-attention's kernels, where it has them. operator, cpp: in C++, and the form that calls it.
+    chunked, name: in torch operations, and how a record names it. flops: of a step in the recurrence, for each number
+    in the states.
     """
 
+    operator: CppOperator
     cpp: Form
     chunked: Form
     name: str
@@ -31,6 +34,6 @@ class Recurrence:
         """The fastest that takes these tensors, its name first."""
         if self.flash is not None and self.flash.serves(keys, values):
             return self.flash.op, self.flash.run
-        if matrix_scan.CPP.serves(queries, keys, values):
-            return matrix_scan.PATH, self.cpp
+        if self.operator.serves(queries, keys, values):
+            return self.operator.name, self.cpp
         return self.name, self.chunked

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .chunks import decayed_before, in_chunks, joined, kept_between, log2_kept
-from .matrix_scan import matrix_scan
+from .scalar_scan import scalar_scan
 from .shapes import Values
 
 CHUNK = 32
@@ -63,8 +63,8 @@ def scalar_decay_cpp(
     values: Values,
     log_decay: Float[Tensor, "#batch heads length"],
 ) -> Values:
-    """The same by `matrix_scan`."""
-    return matrix_scan(queries, keys, values, log_decay[..., None])
+    """The same by `scalar_scan`."""
+    return scalar_scan(queries, keys, values, log_decay)
 
 
 def _product(left: Tensor, right: Tensor) -> Tensor:

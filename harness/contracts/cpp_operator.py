@@ -26,11 +26,13 @@ FUNCTIONS = {torch.float32: "float32", torch.float64: "float64"}
 class CppOperator:
     """Functions of one C++ source, which take the address of its `struct Problem`.
 
+    name: as a record has it, where it is a path that a mixer can take.
     numbers: the struct's whole numbers, in their order; "threads", the last, is filled in here.
     tensors: its tensors behind them, by name how many strides are handed over with the address, those of the leading
         dimensions; the last dimension's is 1. With 0, an address alone: such a tensor is contiguous.
     """
 
+    name: str
     source: Path
     numbers: tuple[str, ...]
     tensors: Mapping[str, int]

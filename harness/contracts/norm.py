@@ -18,6 +18,7 @@ from torch.autograd.function import once_differentiable
 from .cpp_operator import CppOperator
 
 CPP = CppOperator(
+    name="norm cpp",
     source=Path(__file__).with_suffix(".cpp"),
     numbers=("rows", "groups", "size", "centered", "gate_first"),
     tensors={

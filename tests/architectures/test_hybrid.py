@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from harness.architectures.layers.hybrid import parts_of
-from harness.architectures.ops import matrix_scan
+from harness.architectures.ops import scalar_scan
 from harness.contracts.errors import UserError
 from harness.registry import architectures
 
-needs_cpp = pytest.mark.skipif(not matrix_scan.CPP.available(), reason="no C++ compiler here")
+needs_cpp = pytest.mark.skipif(not scalar_scan.CPP.available(), reason="no C++ compiler here")
 
 
 def tokens(*shape, seed=1):
@@ -76,7 +76,7 @@ def test_the_kernels_of_all_parts_are_named(build):
     hybrid = build('hybrid:pattern="gru+linear-attention"')
     hybrid(tokens(1, 3, 16))
     version = torch.__version__.partition("+")[0]
-    assert hybrid.kernel == f"torch {version}/gru native + torch {version}/matrix scan cpp"
+    assert hybrid.kernel == f"torch {version}/gru native + torch {version}/scalar scan cpp"
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness.architectures.layers.mamba3 import Mamba3Block, run_block, turned
+from harness.architectures.layers.mamba3 import Mamba3Block, run_block
 from harness.architectures.layers.mamba_package import load_privately
 from harness.architectures.ops.scalar_decay import scalar_decay_reference
-from harness.architectures.ops.trapezoidal import trapezoidal_chunked, trapezoidal_reference
+from harness.architectures.ops.trapezoidal import trapezoidal_chunked, trapezoidal_reference, turned
 from harness.contracts.errors import UserError
 from harness.contracts.seeds import seeded_torch
 

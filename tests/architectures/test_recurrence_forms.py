@@ -3,22 +3,22 @@
 import pytest
 import torch
 
-from harness.architectures.ops import causal_conv, gated_average, matrix_scan
+from harness.architectures.ops import causal_conv, gated_average, matrix_scan, scalar_scan
 from harness.contracts import norm
 
-OPERATORS = (matrix_scan.CPP, causal_conv.CPP, gated_average.CPP, norm.CPP)
+OPERATORS = (matrix_scan.CPP, scalar_scan.CPP, causal_conv.CPP, gated_average.CPP, norm.CPP)
 pytestmark = pytest.mark.skipif(not all(cpp.available() for cpp in OPERATORS), reason="no C++ compiler here")
 
 # By mixer: the paths in C++ and in torch operations, and what the formula adds for 10 steps of a width of 32: for each
 # number in the states what the recurrence takes, and two for each tap of a convolution.
 PATHS = {
-    "linear-attention": ("matrix scan cpp", "linear chunk 32", 4 * 4 * 8 * 9),
+    "linear-attention": ("scalar scan cpp", "linear chunk 32", 4 * 4 * 8 * 9),
     "gated-linear-attention": ("matrix scan cpp", "gated linear chunk 16", 5 * 4 * 4 * 8),
-    "retnet": ("matrix scan cpp", "retention chunk 32", 5 * 4 * 8 * 16),
+    "retnet": ("scalar scan cpp", "retention chunk 32", 5 * 4 * 8 * 16),
     "gated-deltanet": ("matrix scan cpp", "gated delta chunk 32", 7 * 4 * 8 * 16 + 2 * 4 * (2 * 32 + 64)),
     "rwkv7": ("matrix scan cpp", "wkv7 chunk 16", 9 * 4 * 8 * 8),
-    "mamba2": ("matrix scan cpp", "state space duality chunk 32", 5 * 64 * 64 + 2 * 4 * (64 + 2 * 64)),
-    "mamba3": ("matrix scan cpp", "trapezoidal chunk 32", 5 * 64 * 64),
+    "mamba2": ("scalar scan cpp", "state space duality chunk 32", 5 * 64 * 64 + 2 * 4 * (64 + 2 * 64)),
+    "mamba3": ("scalar scan cpp", "trapezoidal chunk 32", 5 * 64 * 64),
     "mamba": ("selective scan cpp", "torch loop", 64 * (7 * 16 + 3) + 2 * 4 * 64),
     "min-gru": ("gated average cpp", "log-space scan", 4 * 32),
     "depthwise-conv": ("causal conv cpp", "depthwise conv1d", 2 * 4 * 32),
