@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from harness.contracts.light import Generator, Mixer
-from harness.registry import Range, architectures
+from harness.registry import Added, Range, architectures
 
 
 @architectures.register("mamba", version=1)
@@ -13,8 +13,9 @@ def mamba(
     width: int,
     generator: Generator,
     state: Annotated[int, Range(1, 256)] = 16,
-    conv: Annotated[int, Range(1, 64)] = 4,
+    conv: Annotated[int, Range(0, 64)] = 4,
     expand: Annotated[int, Range(1, 16)] = 2,
+    eigenvalues: Annotated[Literal["positive", "negative"], Added()] = "positive",
 ) -> Mixer:
     """Mamba block: convolution, selective scan and gate, as published.
 
@@ -23,8 +24,11 @@ def mamba(
     tensors put in place of its CUDA one; elsewhere the same block in plain torch, with the same parameters and the same
     initialization for a seed. The record's kernel says which ran.
 
-    state: numbers of state per channel. conv: taps of the causal convolution. expand: channels per unit of width.
+    state: numbers of state per channel. conv: taps of the causal convolution; 0: none, SiLU stays.
+    expand: channels per unit of width.
+    eigenvalues: negative takes 2 exp(Delta A) - 1, in [-1, 1], for exp(Delta A), in [0, 1], as Grazzi et al., arXiv
+        2411.12537, who change nothing else; then never in mamba-ssm's kernels.
     """
     from .layers.mamba import Mamba
 
-    return Mamba(width, generator, state=state, conv=conv, expand=expand)
+    return Mamba(width, generator, state=state, conv=conv, expand=expand, eigenvalues=eigenvalues)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from harness.contracts.mixer import Steps
 from harness.contracts.seeds import seeded_torch
 
-from ..ops.causal_conv import CPP, causal_conv, causal_conv_reference, uncounted_conv_flops
+from ..ops.causal_conv import CPP, causal_conv, causal_conv_reference, depthwise_conv, uncounted_conv_flops
 from ..ops.selective_scan import last_path, selective_scan, selective_scan_reference
 from .mamba2 import drawn_step_biases
 from .mamba_package import mamba_package
@@ -28,8 +29,8 @@ class MambaBlock(nn.Module):
     and one seed gives one initialization.
 
     Args:
-        d_model: width of a token. d_state: state per channel. d_conv: taps of the convolution.
-        expand: channels are `expand * d_model`.
+        d_model: width of a token. d_state: state per channel. d_conv: taps of the convolution, which 0 leaves
+            out. expand: channels are `expand * d_model`.
     """
 
     def __init__(self, d_model: int, d_state: int = 16, d_conv: int = 4, expand: int = 2):
@@ -37,7 +38,7 @@ class MambaBlock(nn.Module):
         channels = expand * d_model
         rank = math.ceil(d_model / 16)
         self.in_proj = nn.Linear(d_model, 2 * channels, bias=False)
-        self.conv1d = nn.Conv1d(channels, channels, d_conv, groups=channels, padding=d_conv - 1)
+        self.conv1d = depthwise_conv(channels, d_conv)
         self.x_proj = nn.Linear(channels, rank + 2 * d_state, bias=False)
         self.dt_proj = nn.Linear(rank, channels)
         nn.init.uniform_(self.dt_proj.weight, -(rank**-0.5), rank**-0.5)
@@ -89,20 +90,21 @@ class Mamba(StepMixer):
     causal = True
     _in_package = False  # whether mamba-ssm's own map ran last
 
-    def __init__(self, width: int, generator: torch.Generator, state: int, conv: int, expand: int):
+    def __init__(self, width: int, generator: torch.Generator, state: int, conv: int, expand: int, eigenvalues: str):
         super().__init__()
-        self.package = mamba_package()
+        self.signed = eigenvalues == "negative"
+        self.package = mamba_package() if conv else None  # its block has a convolution always
         self.channels, self.state = expand * width, state
-        self.state_size = self.channels * (state + conv - 1)
+        self.state_size = self.channels * (state + max(conv - 1, 0))
         with seeded_torch(generator):
             build = MambaBlock if self.package is None else self.package.block
             self.block: Any = build(d_model=width, d_state=state, d_conv=conv, expand=expand)
 
     def mix(self, x: Steps) -> Steps:
-        package = self.package
+        package = None if self.signed else self.package  # whose scan keeps eigenvalues positive
         self._in_package = package is not None and not CPP.serves(x, self.block.conv1d.weight)
         if package is None or not self._in_package:  # the package's block lays steps innermost, as CUDA kernels want it
-            y = run_block(self.block, x, selective_scan)
+            y = run_block(self.block, x, functools.partial(selective_scan, signed=self.signed))
             self.path = f"selective scan {last_path()}"
             return y
         self.block.use_fast_path = fused = package.fused and x.is_cuda
@@ -111,14 +113,15 @@ class Mamba(StepMixer):
         return y
 
     def mix_plainly(self, x: Steps) -> Steps:
-        return run_block(self.block, x, selective_scan_reference, causal_conv_reference)
+        scan = functools.partial(selective_scan_reference, signed=self.signed)
+        return run_block(self.block, x, scan, causal_conv_reference)
 
     def uncounted_flops(self, length: int) -> int:
         """The selective scan's: Delta A, its exponential, (Delta u) B, two for the state, two for its product with C
-        a state; Delta u and two for D u a channel. And the convolution's.
+        a state, two more where eigenvalues may be negative; Delta u and two for D u a channel. And the convolution's.
         """
         convolution = 0 if self._in_package else uncounted_conv_flops(self.block.conv1d, length)
-        return length * self.channels * (7 * self.state + 3) + convolution
+        return length * self.channels * ((9 if self.signed else 7) * self.state + 3) + convolution
 
     def gate_directions(self) -> Float[Tensor, "rows width"]:
         """Rows of dt_proj . x_proj . in_proj, the path from a token to each channel's step size.
@@ -130,13 +133,13 @@ class Mamba(StepMixer):
         return block.dt_proj.weight @ block.x_proj.weight[:rank] @ block.in_proj.weight[:channels]
 
     def decays(self, x: Steps) -> Float[Tensor, "batch length channels state"]:
-        """exp(Delta_t A) of every channel and state."""
+        """exp(Delta_t A) of every channel and state, or the size of 2 exp(Delta_t A) - 1."""
         block = self.block
-        inputs = block.in_proj(x).transpose(1, 2).chunk(2, dim=1)[0]
-        inputs = F.silu(block.conv1d(inputs)[..., : x.shape[1]])
-        rates = block.x_proj(inputs.transpose(1, 2))[..., : block.dt_proj.in_features]
+        inputs = causal_conv_reference(block.in_proj(x).chunk(2, dim=-1)[0], block.conv1d)
+        rates = block.x_proj(inputs)[..., : block.dt_proj.in_features]
         step_size = F.softplus(block.dt_proj(rates))
-        return torch.exp(-step_size[..., None] * torch.exp(block.A_log))
+        kept = torch.exp(-step_size[..., None] * torch.exp(block.A_log))
+        return (2 * kept - 1).abs() if self.signed else kept
 
     @property
     def kernel(self) -> str:

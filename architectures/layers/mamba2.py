@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +18,7 @@ from harness.contracts.norm import rms_norm
 from harness.contracts.seeds import seeded_torch
 
 from ..ops import scalar_scan
-from ..ops.causal_conv import causal_conv, causal_conv_reference, uncounted_conv_flops
+from ..ops.causal_conv import causal_conv, causal_conv_reference, depthwise_conv, uncounted_conv_flops
 from ..ops.recurrence import Recurrence
 from ..ops.scalar_decay import CHUNK, scalar_decay_chunked, scalar_decay_cpp, scalar_decay_reference
 from .linear_attention import join_heads, split_heads
@@ -32,8 +33,8 @@ class Mamba2Block(nn.Module):
     and one seed gives one initialization.
 
     Args:
-        d_model: width of a token. d_state: state per channel. d_conv: taps of the convolution.
-        expand: channels are `expand * d_model`. headdim: channels a head.
+        d_model: width of a token. d_state: state per channel. d_conv: taps of the convolution, which 0 leaves
+            out. expand: channels are `expand * d_model`. headdim: channels a head.
     """
 
     def __init__(self, d_model: int, d_state: int = 128, d_conv: int = 4, expand: int = 2, headdim: int = 64):
@@ -41,7 +42,7 @@ class Mamba2Block(nn.Module):
         channels = expand * d_model
         convolved, heads = channels + 2 * d_state, channels // headdim
         self.in_proj = nn.Linear(d_model, channels + convolved + heads, bias=False)  # z; x, B, C; Delta
-        self.conv1d = nn.Conv1d(convolved, convolved, d_conv, groups=convolved, padding=d_conv - 1)
+        self.conv1d = depthwise_conv(convolved, d_conv)
         self.dt_bias, self.A_log = drawn_decays(heads)
         self.D = nn.Parameter(torch.ones(heads))
         self.D._no_weight_decay = True  # type: ignore[attr-defined]
@@ -78,7 +79,7 @@ def step_sizes(block: Any, given: Float[Tensor, "batch length heads"]) -> Float[
 def run_block(block: Any, x: Steps, scan: Callable[..., Tensor], conv: Callable[..., Tensor] = causal_conv) -> Steps:
     """The block's map with any scan (queries, keys, values, log decays); a Mamba2Block's or mamba-ssm's Mamba2's."""
     channels, heads = block.out_proj.in_features, len(block.A_log)
-    convolved = block.conv1d.in_channels
+    convolved = block.in_proj.out_features - channels - heads
     state = (convolved - channels) // 2
     z, inputs, given = block.in_proj(x).split([channels, convolved, heads], dim=-1)
     inputs, B, C = conv(inputs, block.conv1d).split([channels, state, state], dim=-1)
@@ -89,6 +90,16 @@ def run_block(block: Any, x: Steps, scan: Callable[..., Tensor], conv: Callable[
     y = join_heads(y + block.D[:, None, None] * inputs)
     dtype = block.norm.weight.dtype  # norms stay in float32 under autocast
     return block.out_proj(rms_norm(y.to(dtype), block.norm.weight, block.norm.eps, gate=z.to(dtype), gate_first=True))
+
+
+SIGNED = Recurrence(
+    operator=scalar_scan.CPP,
+    cpp=functools.partial(scalar_decay_cpp, signed=True),
+    chunked=functools.partial(scalar_decay_chunked, signed=True),
+    name=f"signed state space duality chunk {CHUNK}",
+    flops=5,
+)
+"""Mamba-2's with decays in [-1, 1]."""
 
 
 class Mamba2(RecurrenceMixer):
@@ -106,17 +117,30 @@ class Mamba2(RecurrenceMixer):
         flops=5,  # a number decays; two to write and to read it
     )
 
-    def __init__(self, width: int, generator: torch.Generator, state: int, conv: int, expand: int, headdim: int):
+    def __init__(
+        self,
+        width: int,
+        generator: torch.Generator,
+        state: int,
+        conv: int,
+        expand: int,
+        headdim: int,
+        eigenvalues: str,
+    ):
         super().__init__()
+        self.signed = eigenvalues == "negative"
+        if self.signed:
+            self.recurrence = SIGNED
         channels = expand * width
         if channels % headdim:
             raise UserError(
                 f"mamba2: headdim must divide expand * width = {expand} * {width} = {channels}, got headdim={headdim};"
                 f" change headdim, expand or the width"
             )
-        self.package = triton_package("Mamba2")
+        # The package's block has a convolution always, and keeps eigenvalues positive.
+        self.package = triton_package("Mamba2") if conv and not self.signed else None
         self.states = channels * state
-        self.state_size = self.states + (channels + 2 * state) * (conv - 1)
+        self.state_size = self.states + (channels + 2 * state) * max(conv - 1, 0)
         with seeded_torch(generator):
             build = Mamba2Block if self.package is None else self.package.block
             self.block: Any = build(d_model=width, d_state=state, d_conv=conv, expand=expand, headdim=headdim)
@@ -130,16 +154,18 @@ class Mamba2(RecurrenceMixer):
         return self.block(x)
 
     def mix_plainly(self, x: Steps) -> Steps:
-        return run_block(self.block, x, scalar_decay_reference, causal_conv_reference)
+        scan = functools.partial(scalar_decay_reference, signed=True) if self.signed else scalar_decay_reference
+        return run_block(self.block, x, scan, causal_conv_reference)
 
     def gate_directions(self) -> Float[Tensor, "heads width"]:
         """The rows of in_proj that give each head's step size; no convolution stands between."""
         return self.block.in_proj.weight[-len(self.block.A_log) :]
 
     def decays(self, x: Steps) -> Float[Tensor, "batch length heads"]:
-        """exp(Delta_t A) of every head."""
+        """exp(Delta_t A) of every head, or the size of 2 exp(Delta_t A) - 1."""
         step_size = step_sizes(self.block, x @ self.gate_directions().mT)
-        return torch.exp(-torch.exp(self.block.A_log) * step_size)
+        kept = torch.exp(-torch.exp(self.block.A_log) * step_size)
+        return (2 * kept - 1).abs() if self.signed else kept
 
     def uncounted_flops(self, length: int) -> int:
         """In mamba-ssm's kernels the recurrence's, Delta u and two for D u a channel, and the convolution's."""

@@ -1,6 +1,6 @@
-// A causal depthwise convolution with SiLU behind it, and its gradient, on a CPU:
+// A causal depthwise convolution, with or without SiLU behind it, and its gradient, on a CPU:
 //
-//     s_t = bias + sum_j w_j x_{t - taps + 1 + j},   y_t = s_t sigmoid(s_t)
+//     s_t = bias + sum_j w_j x_{t - taps + 1 + j},   y_t = s_t sigmoid(s_t), or s_t
 //
 // Channels lie side by side and are a vector's lanes. Nothing is kept for the gradient, which computes s anew. A task is a
 // stretch of SPAN steps of one sequence; sums over tasks are taken in one order afterwards, so results do not depend on
@@ -14,7 +14,7 @@ struct Strided {  // [batch, step, channel], channels side by side; strides in e
 };
 
 struct Problem {
-  int64_t batch, length, channels, taps, threads;
+  int64_t batch, length, channels, taps, silu, threads;
   Strided x, y;
   void *weight, *bias;  // [taps, channels], [channels]; bias: null where there is none
   Strided grad_y, grad_x;
@@ -85,7 +85,7 @@ struct Stretch {
       read(problem.x, start - taps + 1, steps + taps - 1, channel, lanes, x);
       convolve(x, steps, channel, lanes, s);
       for (int64_t t = 0; t < steps; ++t)
-        put(at(problem.y, start + t, channel), s[t] * sigmoid<T>(s[t]), lanes);
+        put(at(problem.y, start + t, channel), problem.silu ? s[t] * sigmoid<T>(s[t]) : s[t], lanes);
     }
   }
 
@@ -98,10 +98,12 @@ struct Stretch {
       const int64_t lanes = std::min<int64_t>(WIDTH<T>, problem.channels - channel);
       read(problem.x, start - taps + 1, reach + taps - 1, channel, lanes, x);
       read(problem.grad_y, start, steps + taps - 1, channel, lanes, g);
-      convolve(x, reach, channel, lanes, s);
-      for (int64_t t = 0; t < reach; ++t) {
-        const Vector<T> gate = sigmoid<T>(s[t]);
-        g[t] *= gate * (s[t] * (T(1) - gate) + T(1));
+      if (problem.silu) {
+        convolve(x, reach, channel, lanes, s);
+        for (int64_t t = 0; t < reach; ++t) {
+          const Vector<T> gate = sigmoid<T>(s[t]);
+          g[t] *= gate * (s[t] * (T(1) - gate) + T(1));
+        }
       }
       Vector<T> to_bias = {};
       for (int64_t t = 0; t < steps; ++t) to_bias += g[t];

@@ -18,10 +18,10 @@ LOG2_E = 1 / math.log(2)
 
 
 def in_chunks(
-    tensor: Float[Tensor, "batch heads length channels"], chunk: int
+    tensor: Float[Tensor, "batch heads length channels"], chunk: int, fill: float = 0.0
 ) -> Float[Tensor, "batch heads chunks steps channels"]:
-    """`chunk` steps each, the last chunk filled up with zeros: nothing written, all kept."""
-    return F.pad(tensor, (0, 0, 0, -tensor.shape[2] % chunk)).unflatten(2, (-1, chunk))
+    """`chunk` steps each, the last chunk filled up, mostly with zeros: nothing written, of logarithms all kept."""
+    return F.pad(tensor, (0, 0, 0, -tensor.shape[2] % chunk), value=fill).unflatten(2, (-1, chunk))
 
 
 def joined(
@@ -43,6 +43,22 @@ def kept_between(total: Float[Tensor, "*chunks steps 1"], dtype: torch.dtype) ->
     exponent = (total - total.mT).to(dtype)
     future = torch.ones(exponent.shape[-2:], dtype=torch.bool, device=exponent.device).triu(1)
     return exponent.masked_fill(future, -math.inf).exp2()
+
+
+def signed_products(
+    decay: Float[Tensor, "*chunks steps 1"],
+) -> tuple[Float[Tensor, "*chunks steps steps"], Float[Tensor, "*chunks steps 1"]]:
+    """Products of decays that may be negative or zero, of which there are no logarithms.
+
+    At [t, s] of the first those of the steps from s + 1 to t, 0 where s > t; in the second those from the chunk's start
+    to t. Step by step, so that the gradient divides by nothing.
+    """
+    ones = torch.eye(decay.shape[-2] + 1, dtype=decay.dtype, device=decay.device)
+    rows = [ones[0]]
+    for kept, one in zip(decay.unbind(-2), ones[1:], strict=True):
+        rows.append(rows[-1] * kept + one)
+    since_start, between = torch.stack(rows[1:], dim=-2).split([1, decay.shape[-2]], dim=-1)
+    return between, since_start
 
 
 def decayed_before(kept: Tensor, written: Tensor, dim: int = 2) -> Tensor:

@@ -1,12 +1,12 @@
-"""flash-linear-attention's Triton kernels for five recurrences, with the arguments of the plain chunked forms.
+"""flash-linear-attention's Triton kernels for six recurrences, with the arguments of the plain chunked forms.
 
 Source: the package `fla` (PyPI: flash-linear-attention), 0.6 and newer. What differs is its layout ([batch, length,
 heads, channels]), its scale of queries, which is left off, and its block: heads of fewer than 16 channels its matrix
 products do not take, and in 16 bits odd ones are compiled wrongly, so heads are filled up with channels of zeros.
 
 Checked without a GPU, in float32, by Triton's interpreter (tests/architectures/test_flash.py): outputs and gradients of
-all five are those of the `*_reference` functions. Not run on a GPU: what the compiler makes of the kernels, 16-bit
-formats, speed.
+all are those of the `*_reference` functions, but for the plain delta rule, which takes no float32 and was not checked.
+Not run on a GPU: what the compiler makes of the kernels, 16-bit formats, speed.
 """
 
 from __future__ import annotations
@@ -112,6 +112,11 @@ def gated_delta(queries: Keys, keys: Keys, values: Values, log_alpha: Scalars, b
     return _run(GATED_DELTA, {"q": queries, "k": keys, "v": values}, g=log_alpha.float(), beta=beta.float())
 
 
+def delta(queries: Keys, keys: Keys, values: Values, beta: Scalars) -> Values:
+    """The delta rule without a decay."""
+    return _run(DELTA, {"q": queries, "k": keys, "v": values}, beta=beta.float())
+
+
 def wkv7(queries: Keys, keys: Keys, values: Values, log_decay: Keys, removed: Keys, added: Keys) -> Values:
     """RWKV-7's recurrence. No `log_decay` may be below LOWEST_LOG_DECAY: told so, fla takes its matrix products."""
     factors = {"r": queries, "k": keys, "v": values, "a": removed, "b": added}
@@ -140,6 +145,8 @@ RETENTION = Flash(run=retention, module="fla.ops.simple_gla", op="chunk_simple_g
 GATED_DELTA = Flash(
     run=gated_delta, module="fla.ops.gated_delta_rule", op="chunk_gated_delta_rule", backward_gates=True
 )
+# In float32 fla refuses this one.
+DELTA = Flash(run=delta, module="fla.ops.delta_rule", op="chunk_delta_rule", float32=False)
 # In float32 fla itself warns that its kernels for this one are not supported on some platforms.
 WKV7 = Flash(run=wkv7, module="fla.ops.rwkv7", op="chunk_rwkv7", float32=False)
-FLASH = (LINEAR, GATED_LINEAR, RETENTION, GATED_DELTA, WKV7)
+FLASH = (LINEAR, GATED_LINEAR, RETENTION, GATED_DELTA, DELTA, WKV7)

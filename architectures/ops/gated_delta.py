@@ -68,3 +68,28 @@ def gated_delta_cpp(queries: Keys, keys: Keys, values: Values, log_alpha: Scalar
     written = beta.to(keys.dtype)[..., None] * keys
     removed = -log_alpha.exp().to(keys.dtype)[..., None] * written
     return matrix_scan(queries, written, values, log_alpha[..., None], keys, removed)
+
+
+def delta_reference(queries: Keys, keys: Keys, values: Values, beta: Scalars) -> Values:
+    """The delta rule without a decay (arXiv 2406.06484, section 2.2), step by step as it is printed.
+
+    S_t = S_{t-1} - beta_t (S_{t-1} k_t - v_t) k_t^T.
+    """
+    state = values.new_zeros(*values.shape[:2], keys.shape[3], values.shape[3])
+    outputs = []
+    for q, k, v, rate in zip(*(tensor.unbind(2) for tensor in (queries, keys, values, beta)), strict=True):
+        error = (k[..., :, None] * state).sum(-2) - v
+        state = state - rate[..., None, None] * k[..., :, None] * error[..., None, :]
+        outputs.append((q[..., :, None] * state).sum(-2))
+    return torch.stack(outputs, dim=2)
+
+
+def delta_chunked(queries: Keys, keys: Keys, values: Values, beta: Scalars, chunk: int = CHUNK) -> Values:
+    """The same in chunks: the gated rule whose gates never shut."""
+    return gated_delta_chunked(queries, keys, values, torch.zeros_like(beta), beta, chunk)
+
+
+def delta_cpp(queries: Keys, keys: Keys, values: Values, beta: Scalars) -> Values:
+    """The same by `matrix_scan`."""
+    written = beta.to(keys.dtype)[..., None] * keys
+    return matrix_scan(queries, written, values, torch.zeros_like(beta)[..., None], keys, -written)

@@ -1,8 +1,8 @@
 // A recurrence of matrix states that one number a head and step lets decay (Mamba-2, Mamba-3, RetNet), and its gradient:
 //
-//     S_t = a_t S_{t-1} + u_t k_t v_t^T,   o_t = S_t^T q_t + (d_t - u_t) (q_t^T k_t) v_t,   a_t = exp(log_decay_t)
+//     S_t = a_t S_{t-1} + u_t k_t v_t^T,   o_t = S_t^T q_t + (d_t - u_t) (q_t^T k_t) v_t,   a_t = exp(log_decay_t),
 //
-// S is [keys, values]. A step writes its input with weight u and reads it with weight d, both of them 1 where there are
+// or, signed, a_t = 2 exp(log_decay_t) - 1. S is [keys, values]. A step writes its input with weight u and reads it with weight d, both of them 1 where there are
 // none. Heads of a group share q and k. With angles there is one group, and each head makes its own: it adds its bias,
 // and turns each pair of neighbouring keys, the first `angles` pairs, by an angle of its own.
 //
@@ -23,7 +23,7 @@ struct Strided {  // [batch, head or group, step, entry], entries side by side; 
 };
 
 struct Problem {
-  int64_t batch, groups, heads, length, keys, values, angles, threads;  // heads: of a group
+  int64_t batch, groups, heads, length, keys, values, angles, is_signed, threads;  // heads: of a group
   Strided q, k, v, log_decay, weight, own, cosine, sine, o;             // weight u, own d: null where they are 1
   void *q_bias, *k_bias;                                                // [heads, keys]
   void* states;  // [batch, groups, chunks, heads, blocks, keys, SIDE]; null: not kept
@@ -35,6 +35,10 @@ namespace {
 
 constexpr int SIDE = 16;
 constexpr int64_t MULTIPLICATIONS_A_THREAD = 1 << 18;  // fewer are not worth starting a thread
+
+// A signed decay is kept so far from zero, and not nearer: its gradient is that of its logarithm divided by it.
+template <typename T>
+constexpr T TINY = std::is_same<T, float>::value ? T(1e-18) : T(1e-150);
 
 template <typename T>
 constexpr int PARTS = SIDE / WIDTH<T>;  // vectors that SIDE numbers take
@@ -170,11 +174,20 @@ struct Weights {
   T tile[SIDE * SIDE];     // the same with the weights of writing and reading; zeros behind the diagonal
   T before[SIDE];          // what step i keeps of the state before the chunk
   T whole[SIDE];           // what the chunk's last step keeps of it, again and again
+  T slope[SIDE];           // of log a_t by log_decay_t
   Row<T> after, weight, own;  // what the last step keeps of step j's; u; d
 
-  void set(const T* log_decay, const Row<T>& weight, const Row<T>& own) {
+  void set(const T* log_decay, bool is_signed, const Row<T>& weight, const Row<T>& own) {
     T decay[SIDE];
     for (int i = 0; i < SIDE; i += WIDTH<T>) store(decay + i, exp<T>(load<Vector<T>>(log_decay + i)));
+    std::fill(slope, slope + SIDE, T(1));
+    if (is_signed)
+      for (int i = 0; i < SIDE; ++i) {
+        const T kept = 2 * decay[i] - 1, size = std::abs(kept);
+        slope[i] = 2 * decay[i];
+        decay[i] = std::copysign(size < TINY<T> ? TINY<T> : size, kept);
+        slope[i] /= decay[i];
+      }
     this->weight = weight, this->own = own;
     T each[SIDE];
     own.to(each);
@@ -294,7 +307,7 @@ struct Task {
     const int64_t number = head_of(head);
     T log_decay[SIDE];
     scalars(problem.log_decay, number, start, steps, 0).to(log_decay);
-    weights.set(log_decay, scalars(problem.weight, number, start, steps, 1), scalars(problem.own, number, start, steps, 1));
+    weights.set(log_decay, problem.is_signed, scalars(problem.weight, number, start, steps, 1), scalars(problem.own, number, start, steps, 1));
     read_columns(problem.v, number, start, steps, v);
     if constexpr (turned) {
       read_steps(problem.cosine, number, start, steps, problem.angles, cosine.data());
@@ -483,7 +496,7 @@ struct Task {
       decay[t] = (later += reading[t]) + across.sum();
     }
     for (int t = 0; t < SIDE; ++t) {
-      decay[t] += earlier;
+      decay[t] = (decay[t] + earlier) * weights.slope[t];
       earlier += writing[t];
     }
     by_weight.to(weight);

@@ -2,7 +2,8 @@
 
     S_t = a_t S_{t-1} + u_t k_t v_t^T,   o_t = S_t^T q_t + (d_t - u_t) (q_t^T k_t) v_t,   a_t = exp(log_decay_t)
 
-over scalar_scan.cpp, with a gradient. What is kept for that is the state before every 16th step.
+over scalar_scan.cpp, with a gradient; signed, a_t is 2 exp(log_decay_t) - 1. What is kept for the gradient is the state
+before every 16th step.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ ENTRIES, NUMBERS, BIASES = ("q", "k", "v"), ("log_decay", "weight", "own"), ("q_
 CPP = CppOperator(
     name="scalar scan cpp",
     source=Path(__file__).with_suffix(".cpp"),
-    numbers=("batch", "groups", "heads", "length", "keys", "values", "angles"),
+    numbers=("batch", "groups", "heads", "length", "keys", "values", "angles", "is_signed"),
     tensors={
         **dict.fromkeys((*ENTRIES, *NUMBERS, "cosine", "sine", "o"), 3),
         **dict.fromkeys((*BIASES, "states"), 0),
@@ -43,6 +44,13 @@ class Turn(NamedTuple):
     q_bias: Float[Tensor, "heads keys"]
     k_bias: Float[Tensor, "heads keys"]
     angle: Float[Tensor, "batch heads length pairs"]
+
+
+class Choices(NamedTuple):
+    """signed: as `scalar_scan` has it. keep_states: a gradient may be asked for."""
+
+    signed: bool
+    keep_states: bool
 
 
 class Inputs(NamedTuple):
@@ -67,26 +75,30 @@ def scalar_scan(
     weight: Scalars | None = None,
     own: Scalars | None = None,
     turn: Turn | None = None,
+    *,
+    signed: bool = False,
 ) -> Values:
     """The outputs o_t, of tensors that `CPP.serves` (log_decay may be of another type); a step's heads side by side.
 
     Heads of a group, neighbours, share queries and keys.
 
     Args:
-        weight, own: u and d, 1 where they are None. turn: for one group.
+        weight, own: u and d, 1 where they are None. turn: for one group. signed: decays are 2 exp(log_decay) - 1, in
+            [-1, 1].
     """
     log_decay = log_decay.to(values.dtype)
     numbers = (n if n is None else n.expand(values.shape[:3])[..., None] for n in (log_decay, weight, own))
-    return _ScalarScan.apply(queries, keys, values, *numbers, *(turn or (None, None, None)), torch.is_grad_enabled())
+    choices = Choices(signed, torch.is_grad_enabled())
+    return _ScalarScan.apply(queries, keys, values, *numbers, *(turn or (None, None, None)), choices)
 
 
-def _run(function: str, inputs: Inputs, **others: Tensor | None) -> None:
+def _run(function: str, inputs: Inputs, signed: bool, **others: Tensor | None) -> None:
     batch, groups, length, keys = inputs.q.shape
     heads, values = inputs.v.shape[1], inputs.v.shape[3]
     angle = inputs.angle
     numbers = {
         "batch": batch, "groups": groups, "heads": heads // groups, "length": length, "keys": keys, "values": values,
-        "angles": 0 if angle is None else angle.shape[3],
+        "angles": 0 if angle is None else angle.shape[3], "is_signed": signed,
     }  # fmt: skip
     given = {name: tensor for name, tensor in inputs._asdict().items() if name != "angle"}
     if angle is not None:
@@ -107,14 +119,15 @@ def _new_states(inputs: Inputs) -> Tensor:
 
 
 class _ScalarScan(torch.autograd.Function):
-    """(*Inputs, grad enabled where it was called) -> o."""
+    """(*Inputs, Choices) -> o."""
 
     @staticmethod
     def forward(ctx: Any, *arguments: Any) -> Tensor:
-        inputs = Inputs(*arguments[:-1])
+        inputs, choices = Inputs(*arguments[:-1]), arguments[-1]
         o = _new_sequence(inputs.v)
-        states = _new_states(inputs) if arguments[-1] and any(ctx.needs_input_grad) else None
-        _run("forward", inputs, o=o, states=states)
+        states = _new_states(inputs) if choices.keep_states and any(ctx.needs_input_grad) else None
+        _run("forward", inputs, choices.signed, o=o, states=states)
+        ctx.signed = choices.signed
         ctx.save_for_backward(states, *inputs)
         return o
 
@@ -128,5 +141,12 @@ class _ScalarScan(torch.autograd.Function):
             for name, tensor in inputs._asdict().items()
             if tensor is not None
         }
-        _run("backward", inputs, grad_o=grad_o, states=states, **{f"grad_{name}": each for name, each in made.items()})
+        _run(
+            "backward",
+            inputs,
+            ctx.signed,
+            grad_o=grad_o,
+            states=states,
+            **{f"grad_{name}": each for name, each in made.items()},
+        )
         return (*(made[n].sum(0) if n in BIASES and n in made else made.get(n) for n in Inputs._fields), None)

@@ -3,6 +3,8 @@
 //     h_t = exp(step_t A) h_{t-1} + step_t B_t u_t,   y_t = (C_t h_t + D u_t) silu(z_t),
 //     step_t = softplus(delta_t + bias), or delta_t + bias
 //
+// or, signed, 2 exp(step_t A) - 1 in the place of exp(step_t A).
+//
 // A vector's lanes are neighbouring channels. Time is cut into chunks of CHUNK steps: what a chunk needs is brought to
 // [step][lane] in the first cache, then one state after the other runs through its steps in registers. The state before
 // each chunk is kept for the gradient, which computes one chunk's states anew, last chunk first.
@@ -13,7 +15,7 @@
 // Long because: one translation unit, whose forward and backward pass share the blocks that they walk through.
 //
 // Vector operations for each vector of a step's states: 13 forward, 10 of them the exponential, and 21 backward, where
-// the forward ones come again. tests/benchmarks/scan_floor.py compares speeds with what those take at least.
+// the forward ones come again (2 more each, signed). tests/benchmarks/scan_floor.py compares speeds with what those take at least.
 
 #include "simd.h"
 
@@ -24,7 +26,7 @@ struct Strided {  // [batch, step, lane]; lane: a channel or a state
 };
 
 struct Problem {
-  int64_t batch, length, channels, state, threads, softplus;
+  int64_t batch, length, channels, state, threads, softplus, is_signed;
   Strided u, delta, z, B, C, y;  // lane stride 1 in B, C and y
   void *A, *D, *bias;            // [channels, state], [channels], [channels]
   void* states;                  // [batch, chunks, state, padded channels]; null: not kept
@@ -165,8 +167,8 @@ struct Block {
     return tame;
   }
 
-  // 2^(step * rate). Without a clamp the product needs no operation of its own.
-  template <bool tame>
+  // 2^(step * rate), signed twice that less 1. Without a clamp the product needs no operation of its own.
+  template <bool tame, bool is_signed>
   INLINE void decays(const Vector<T> (&step)[wide], const Vector<T> (&rate)[wide], Vector<T> (&decay)[wide]) const {
     if constexpr (tame) {
       Vector<T> shifted[wide];
@@ -177,9 +179,11 @@ struct Block {
       for (int v = 0; v < wide; ++v) decay[v] = step[v] * rate[v];
       exp2<T>(decay);
     }
+    if constexpr (is_signed)
+      for (int v = 0; v < wide; ++v) decay[v] = decay[v] * T(2) - T(1);
   }
 
-  template <bool tame>
+  template <bool tame, bool is_signed>
   INLINE void forward_state(int64_t n, const Rows& step, const Rows& written, Rows& y) const {
     Vector<T> rate[wide], h[wide], decay[wide];
     load_row(row(task.rates, n), rate);
@@ -189,7 +193,7 @@ struct Block {
     const int64_t next_B = task.problem.B.step, next_C = task.problem.C.step;
     for (int64_t t = 0; t < steps; ++t, B += next_B, C += next_C) {
       const T b = *B, c = *C;
-      decays<tame>(step[t], rate, decay);
+      decays<tame, is_signed>(step[t], rate, decay);
       for (int v = 0; v < wide; ++v) h[v] = decay[v] * h[v] + written[t][v] * b;
       for (int v = 0; v < wide; ++v) y[t][v] += h[v] * c;
     }
@@ -207,10 +211,12 @@ struct Block {
         written[t][v] = step[t][v] * u[t][v];
         y[t][v] = D[v] * u[t][v];
       }
-    if (is_tame(step))
-      for (int64_t n = 0; n < task.problem.state; ++n) forward_state<true>(n, step, written, y);
-    else
-      for (int64_t n = 0; n < task.problem.state; ++n) forward_state<false>(n, step, written, y);
+    const bool tame = is_tame(step), is_signed = task.problem.is_signed;
+    for (int64_t n = 0; n < task.problem.state; ++n)
+      if (is_signed)
+        tame ? forward_state<true, true>(n, step, written, y) : forward_state<false, true>(n, step, written, y);
+      else
+        tame ? forward_state<true, false>(n, step, written, y) : forward_state<false, false>(n, step, written, y);
     if (task.problem.z.data != nullptr) {
       Rows& z = u;
       read(task.problem.z, z);
@@ -230,7 +236,7 @@ struct Block {
     T *A, *D, *bias;  // [state][lane], [lane], [lane]
   };
 
-  template <bool tame>
+  template <bool tame, bool is_signed>
   INLINE void backward_state(int64_t n, Reverse& rows, const Sums& sums) const {
     Vector<T> rate[wide], h[CHUNK + 1][wide], decay[CHUNK][wide];
     load_row(row(task.rates, n), rate);
@@ -240,7 +246,7 @@ struct Block {
     for (int64_t t = 0; t < steps; ++t, B += next_B, C += next_C) {
       const T b = *B, c = *C;
       Vector<T> power[wide];
-      decays<tame>(rows.step[t], rate, power);
+      decays<tame, is_signed>(rows.step[t], rate, power);
       for (int v = 0; v < wide; ++v) {
         decay[t][v] = power[v];
         h[t + 1][v] = power[v] * h[t][v] + rows.written[t][v] * b;
@@ -263,7 +269,8 @@ struct Block {
         to_B += grad * rows.written[t][v];
         rows.grad_written[t][v] += grad * b;
         later[v] = grad * decay[t][v];
-        const Vector<T> grad_exponent = later[v] * h[t][v];
+        // Of 2 exp(e) - 1 the slope is 2 exp(e), the decay and 1.
+        const Vector<T> grad_exponent = (is_signed ? later[v] + grad : later[v]) * h[t][v];
         rows.grad_step[t][v] += grad_exponent * rate[v];
         grad_rate[v] += grad_exponent * rows.step[t][v];
       }
@@ -295,10 +302,12 @@ struct Block {
           rows.grad_y[t][v] *= z[t][v] * gate[t][v];
         }
       }
-    if (is_tame(rows.step))
-      for (int64_t n = 0; n < problem.state; ++n) backward_state<true>(n, rows, sums);
-    else
-      for (int64_t n = 0; n < problem.state; ++n) backward_state<false>(n, rows, sums);
+    const bool tame = is_tame(rows.step), is_signed = problem.is_signed;
+    for (int64_t n = 0; n < problem.state; ++n)
+      if (is_signed)
+        tame ? backward_state<true, true>(n, rows, sums) : backward_state<false, true>(n, rows, sums);
+      else
+        tame ? backward_state<true, false>(n, rows, sums) : backward_state<false, false>(n, rows, sums);
 
     std::memcpy(grad_D, sums.D + channel, sizeof grad_D);
     std::memcpy(grad_bias, sums.bias + channel, sizeof grad_bias);

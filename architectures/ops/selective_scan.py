@@ -2,6 +2,8 @@
 
     h_t = exp(delta_t A) h_{t-1} + delta_t B_t u_t,   y_t = C_t h_t + D u_t,   then y_t silu(z_t)
 
+and the same with 2 exp(delta_t A) - 1, in [-1, 1], for exp(delta_t A) (Grazzi et al., arXiv 2411.12537).
+
 `selective_scan` is the one that mixers call: C++ for what its kernel takes, where a compiler is at hand, else a loop of
 torch operations. `selective_scan_reference` is the plainest loop, for tests and for judging speeds.
 """
@@ -31,15 +33,18 @@ def selective_scan(
     z: Float[Tensor, "batch channels length"] | None = None,
     delta_bias: Float[Tensor, " channels"] | None = None,
     delta_softplus: bool = False,
+    signed: bool = False,
 ) -> Float[Tensor, "batch channels length"]:
     """The scan in the layout of mamba-ssm's `selective_scan_fn`; `last_path()` then says what computed it.
 
     Computes in the dtype of `u`, at least float32, and returns the dtype of `u`. `delta_bias` is added to `delta`
-    before the softplus that `delta_softplus` asks for.
+    before the softplus that `delta_softplus` asks for. signed: with transitions in [-1, 1].
     """
     dtype = torch.promote_types(u.dtype, torch.float32)
     given = (u, delta, A, B, C, D, z, delta_bias)
-    inputs = Inputs._make([*(tensor if tensor is None else tensor.to(dtype) for tensor in given), delta_softplus])
+    inputs = Inputs._make(
+        [*(tensor if tensor is None else tensor.to(dtype) for tensor in given), delta_softplus, signed]
+    )
     if _cpp_serves(inputs):
         note_path("cpp")
         return selective_scan_cpp(inputs).to(u.dtype)
@@ -75,7 +80,7 @@ def _torch_loop(inputs: Inputs) -> Tensor:
         step_size = F.softplus(step_size)
     loop = (u, step_size, inputs.A.t().contiguous(), steps_first(inputs.B), steps_first(inputs.C))
     keep_states = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in loop)
-    y = TorchLoop.apply(*loop, keep_states)
+    y = TorchLoop.apply(*loop, inputs.signed, keep_states)
     if inputs.D is not None:
         y = torch.addcmul(y, u, inputs.D)
     if inputs.z is not None:
@@ -93,6 +98,7 @@ def selective_scan_reference(
     z: Float[Tensor, "batch channels length"] | None = None,
     delta_bias: Float[Tensor, " channels"] | None = None,
     delta_softplus: bool = False,
+    signed: bool = False,
 ) -> Float[Tensor, "batch channels length"]:
     """The same, one step after the other in the dtype of `u`, differentiated by autograd."""
     A = A.to(u.dtype)
@@ -103,7 +109,9 @@ def selective_scan_reference(
     state = u.new_zeros(u.shape[0], *A.shape)
     outputs = []
     for x, step_size, b, c in zip(u.unbind(2), delta.unbind(2), B.unbind(2), C.unbind(2), strict=True):
-        state = torch.exp(step_size[:, :, None] * A) * state + (step_size * x)[:, :, None] * b[:, None, :]
+        kept = torch.exp(step_size[:, :, None] * A)
+        kept = 2 * kept - 1 if signed else kept
+        state = kept * state + (step_size * x)[:, :, None] * b[:, None, :]
         outputs.append((state * c[:, None, :]).sum(-1))
     y = torch.stack(outputs, dim=2)
     if D is not None:

@@ -20,7 +20,8 @@ CHUNK, CHANNEL_PADDING = 32, 32  # as in the source
 # The layout of what is kept is in the name: torch.compile finds earlier results on disk by names alone.
 OPERATOR = f"scan_order_harness::selective_scan_{CHUNK}_{CHANNEL_PADDING}"
 FUNCTIONS = {torch.float32: "float32", torch.float64: "float64"}
-SCHEMA = "Tensor u, Tensor delta, Tensor A, Tensor B, Tensor C, Tensor? D, Tensor? z, Tensor? bias, bool softplus"
+TENSORS = "Tensor u, Tensor delta, Tensor A, Tensor B, Tensor C, Tensor? D, Tensor? z, Tensor? bias"
+SCHEMA = f"{TENSORS}, bool softplus, bool signed"
 
 
 @torch.compiler.assume_constant_result
@@ -41,6 +42,7 @@ class Inputs(NamedTuple):
     z: Tensor | None
     bias: Tensor | None
     softplus: bool
+    signed: bool
 
 
 def selective_scan_cpp(inputs: Inputs) -> Tensor:
@@ -69,7 +71,7 @@ class Problem(ctypes.Structure):
     """The arguments of the C++ functions, in the order of its `struct Problem`."""
 
     _fields_ = [
-        *_fields(ctypes.c_int64, "batch", "length", "channels", "state", "threads", "softplus"),
+        *_fields(ctypes.c_int64, "batch", "length", "channels", "state", "threads", "softplus", "is_signed"),
         *_fields(Strided, *INPUTS),
         *_fields(ctypes.c_void_p, "A", "D", "bias", "states"),
         *_fields(Strided, *GRADIENTS),
@@ -96,8 +98,8 @@ def _run(function: str, inputs: Inputs, **others: Tensor) -> None:
             fields[name] = Strided(address, along_batch, along_steps, along_lanes)
         else:
             fields[name] = address
-    threads, softplus = torch.get_num_threads(), inputs.softplus
-    problem = Problem(batch, length, channels, inputs.A.shape[1], threads, softplus, **fields)
+    choices = torch.get_num_threads(), inputs.softplus, inputs.signed
+    problem = Problem(batch, length, channels, inputs.A.shape[1], *choices, **fields)
     library = cpp_library.load(SOURCE)
     if library is None:  # an exported graph that came to a machine without a compiler
         raise RuntimeError(f"the operator needs {SOURCE.name}, which cannot be compiled here; install a C++ compiler")
@@ -172,9 +174,9 @@ def _backward(grad_y: Tensor, states: Tensor, *arguments: Any) -> tuple[Tensor, 
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    *tensors, softplus, _ = inputs
+    *tensors, softplus, signed, _ = inputs
     y, states = output
-    ctx.softplus = softplus
+    ctx.choices = softplus, signed
     ctx.mark_non_differentiable(states)
     ctx.set_materialize_grads(False)
     ctx.save_for_backward(states, *tensors)
@@ -183,12 +185,12 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> N
 def _differentiate(ctx: Any, grad_y: Tensor | None, _: Any) -> tuple[Tensor | None, ...]:
     states, *tensors = ctx.saved_tensors
     if grad_y is None:
-        return (None,) * 10
+        return (None,) * 11
     if states.numel() == 0:  # within torch.func.vmap tensors do not tell that a gradient will be asked for
-        states = _forward(*tensors, ctx.softplus, True)[1]
-    gradients = _backward(grad_y, states, *tensors, ctx.softplus)
+        states = _forward(*tensors, *ctx.choices, True)[1]
+    gradients = _backward(grad_y, states, *tensors, *ctx.choices)
     given = (gradient if tensor is not None else None for gradient, tensor in zip(gradients, tensors, strict=True))
-    return (*given, None, None)
+    return (*given, None, None, None)
 
 
 _forward.register_fake(_forward_fake)

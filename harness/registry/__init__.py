@@ -1,6 +1,6 @@
 """Names to things: entries of every axis, spec strings, cells and runs."""
 
 from .entries import Entry, Registry, architectures, load_plugin, protocols, scans, tasks
-from .parameters import Range
+from .parameters import Added, Range
 
-__all__ = ["Entry", "Range", "Registry", "architectures", "load_plugin", "protocols", "scans", "tasks"]
+__all__ = ["Added", "Entry", "Range", "Registry", "architectures", "load_plugin", "protocols", "scans", "tasks"]

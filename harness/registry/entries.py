@@ -75,9 +75,15 @@ class Entry:
         }
 
     def canonical(self, values: dict[str, Value]) -> Spec:
-        """The spec with all defaults filled in: what is hashed. An empty text says "not given" and is left out."""
-        texts = {name: self.parameters[name].format(value) for name, value in values.items()}
+        """The spec with all defaults filled in: what is hashed. Left out are an empty text, which says "not given", and
+        the default of a parameter that was added later (`Added`).
+        """
+        kept = {name: value for name, value in values.items() if not self._was_without(name, value)}
+        texts = {name: self.parameters[name].format(value) for name, value in kept.items()}
         return Spec(name=self.name, parameters={name: text for name, text in texts.items() if text})
+
+    def _was_without(self, name: str, value: Value) -> bool:
+        return self.parameters[name].added and value == self.parameters[name].default
 
     def create(self, values: dict[str, Value], **supplied: Any) -> Any:
         """Call the factory with its parameters and those supplied arguments that it asks for."""

@@ -35,15 +35,27 @@ class Range:
         return f"<= {self.maximum:g}" if self.minimum is None else f"{self.minimum:g} to {self.maximum:g}"
 
 
+@dataclass(frozen=True)
+class Added:
+    """Marks a parameter that an entry got after records of it were kept; used as `Annotated[int, Added()]`.
+
+    At its default, with which the entry is what it was, the canonical form leaves it out: keys of records stay.
+    """
+
+
 @dataclass(frozen=True, kw_only=True)
 class Parameter:
-    """One parameter of an entry: its type, default and what values it may take."""
+    """One parameter of an entry: its type, default and what values it may take.
+
+    added: left out of the canonical form at its default (`Added`).
+    """
 
     name: str
     type: type
     default: Value
     choices: tuple[str, ...] = ()
     range: Range | None = None
+    added: bool = False
 
     def parse(self, text: str, *, subject: str) -> Value:
         """Turn the text of a value into a checked value.
@@ -112,9 +124,11 @@ def parameter_from(argument: inspect.Parameter, factory: Callable[..., Any], *, 
     if isinstance(annotation, str):
         annotation = eval(annotation, {}, _names(factory))  # of `from __future__ import annotations`
     bounds: Range | None = None
+    added = False
     if typing.get_origin(annotation) is typing.Annotated:
         annotation, *extras = typing.get_args(annotation)
         bounds = next((extra for extra in extras if isinstance(extra, Range)), None)
+        added = any(isinstance(extra, Added) for extra in extras)
     choices: tuple[str, ...] = ()
     if typing.get_origin(annotation) is Literal:
         choices, annotation = typing.get_args(annotation), str
@@ -123,6 +137,5 @@ def parameter_from(argument: inspect.Parameter, factory: Callable[..., Any], *, 
             f"{subject}: parameter {argument.name!r} must be annotated bool, int, float, str, Literal of texts, or"
             f" Annotated with a Range, got {argument.annotation!r}"
         )
-    return Parameter(
-        name=argument.name, type=annotation, default=annotation(argument.default), choices=choices, range=bounds
-    )
+    default = annotation(argument.default)
+    return Parameter(name=argument.name, type=annotation, default=default, choices=choices, range=bounds, added=added)

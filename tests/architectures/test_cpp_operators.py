@@ -195,19 +195,20 @@ def convolution(channels, taps, bias):
     return conv.to(torch.float64)
 
 
-def convolved(function, conv, x, dtype):
+def convolved(function, conv, x, dtype, silu=True):
     conv = conv.to(dtype)
     x = x.to(dtype).detach().requires_grad_()
-    y = function(x, conv)
+    y = function(x, conv, silu)
     return [y.detach(), *torch.autograd.grad(y, [x, *conv.parameters()], normal(*y.shape, seed=7).to(dtype))]
 
 
-def conv_reference(x, conv):
+def conv_reference(x, conv, silu=True):
     """The sum as the module's docstring has it, tap by tap."""
     taps, length = conv.weight.shape[2], x.shape[1]
     earlier = F.pad(x, (0, 0, taps - 1, 0))
     summed = sum(conv.weight[:, 0, j] * earlier[:, j : j + length] for j in range(taps))
-    return F.silu(summed if conv.bias is None else summed + conv.bias)
+    summed = summed if conv.bias is None else summed + conv.bias
+    return F.silu(summed) if silu else summed
 
 
 @settings(max_examples=30)
@@ -219,12 +220,13 @@ def conv_reference(x, conv):
     bias=st.booleans(),
     dtype=st.sampled_from(list(TOLERANCE)),
     sliced=st.booleans(),
+    silu=st.booleans(),
 )
-def test_the_convolution_is_its_sum(batch, length, channels, taps, bias, dtype, sliced):
+def test_the_convolution_is_its_sum(batch, length, channels, taps, bias, dtype, sliced, silu):
     x = normal(batch, length, channels + 3)[..., 2:-1] if sliced else normal(batch, length, channels)
     conv = convolution(channels, taps, bias)
-    expected = convolved(conv_reference, conv, x, torch.float64)
-    assert_same(convolved(causal_conv, conv, x, dtype), expected, TOLERANCE[dtype])
+    expected = convolved(conv_reference, conv, x, torch.float64, silu)
+    assert_same(convolved(causal_conv, conv, x, dtype, silu), expected, TOLERANCE[dtype])
 
 
 @settings(max_examples=30)

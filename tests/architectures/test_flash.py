@@ -22,6 +22,7 @@ MIXERS = {
     "gated-deltanet": ("chunk_gated_delta_rule", 7 * 4 * 8 * 16),
     "rwkv7": ("chunk_rwkv7", 9 * 4 * 8 * 8),
 }
+ALL_MIXERS = MIXERS | {"deltanet": ("chunk_delta_rule", 6 * 4 * 8 * 8)}  # which takes no float32: not interpreted
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def test_a_mixer_in_the_kernels_is_its_reference_and_says_so(interpreted, name):
     assert found["flops"] == 40 * flops
 
 
-@pytest.mark.parametrize("name", MIXERS)
+@pytest.mark.parametrize("name", ALL_MIXERS)
 def test_what_is_chosen_is_recorded_and_counted(build, monkeypatch, name):
     mixer, x = build(name, width=32), torch.randn(2, 9, 32, dtype=torch.float64)
     plain, plain_flops = mixer(x), mixer.uncounted_flops(9)
@@ -71,9 +72,9 @@ def test_what_is_chosen_is_recorded_and_counted(build, monkeypatch, name):
     monkeypatch.setattr(recurrence_mixer, "flash_version", lambda: "0.6.0")
     assert not torch.equal(mixer(x), plain)
     assert len(taken) == 1
-    assert mixer.kernel == f"flash-linear-attention 0.6.0/{MIXERS[name][0]}"
-    convolution = uncounted_conv_flops(mixer.conv1d, 9) if name == "gated-deltanet" else 0
-    assert mixer.uncounted_flops(9) == 9 * MIXERS[name][1] + convolution
+    assert mixer.kernel == f"flash-linear-attention 0.6.0/{ALL_MIXERS[name][0]}"
+    convolution = uncounted_conv_flops(mixer.conv1d, 9) if "deltanet" in name else 0
+    assert mixer.uncounted_flops(9) == 9 * ALL_MIXERS[name][1] + convolution
     monkeypatch.undo()
     assert torch.equal(mixer(x), plain) and mixer.uncounted_flops(9) == plain_flops
 
@@ -107,7 +108,7 @@ def test_served_are_cuda_tensors_whose_format_the_kernels_keep(installed, entry)
     assert not serves(torch.bfloat16, cuda=False) and not serves(torch.bfloat16, channels=257)
     torch.set_float32_matmul_precision("high")
     try:
-        assert serves(torch.float32) == (entry is not flash.WKV7)
+        assert serves(torch.float32) == (entry not in (flash.WKV7, flash.DELTA))
     finally:
         torch.set_float32_matmul_precision("highest")
 

@@ -1,11 +1,18 @@
-"""The gated delta rule: chunks against the recurrence at any gate, both against transformers' code, the layer too."""
+"""The delta rule, gated and not: chunks against the recurrence, both against transformers' code, the layers too."""
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.architectures.ops.gated_delta import gated_delta_chunked, gated_delta_reference
+from harness.architectures.ops import matrix_scan
+from harness.architectures.ops.gated_delta import (
+    delta_chunked,
+    delta_cpp,
+    delta_reference,
+    gated_delta_chunked,
+    gated_delta_reference,
+)
 from harness.contracts.errors import UserError
 
 
@@ -13,11 +20,11 @@ def tokens(*shape, seed=1):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def arguments(length, state=3, channels=4, decay=1.0):
-    """Queries, keys, values, gates that shut about `decay` a step, learning rates."""
+def arguments(length, state=3, channels=4, decay=1.0, largest=1.0):
+    """Queries, keys, values, gates that shut about `decay` a step, learning rates up to `largest`."""
     q, k, v = (tokens(2, 2, length, size, seed=size + seed) for seed, size in enumerate((state, state, channels)))
     q, k = (x / x.norm(dim=-1, keepdim=True) for x in (q, k))
-    return [q, k, v, -decay * tokens(2, 2, length, seed=8).abs(), tokens(2, 2, length, seed=9).sigmoid()]
+    return [q, k, v, -decay * tokens(2, 2, length, seed=8).abs(), largest * tokens(2, 2, length, seed=9).sigmoid()]
 
 
 def outputs_and_gradients(rule, given, dtype=torch.float64):
@@ -33,9 +40,10 @@ def outputs_and_gradients(rule, given, dtype=torch.float64):
     channels=st.integers(1, 6),
     decay=st.sampled_from([0.0, 1e-3, 0.1, 1.0, 10.0, 1e4]),
     chunk=st.sampled_from([1, 3, 16, 64]),
+    largest=st.sampled_from([1.0, 2.0]),
 )
-def test_chunks_are_the_recurrence_at_any_gate(length, state, channels, decay, chunk):
-    given = arguments(length, state, channels, decay)
+def test_chunks_are_the_recurrence_at_any_gate(length, state, channels, decay, chunk, largest):
+    given = arguments(length, state, channels, decay, largest)
     results = outputs_and_gradients(lambda *tensors: gated_delta_chunked(*tensors, chunk=chunk), given)
     for result, value in zip(results, outputs_and_gradients(gated_delta_reference, given), strict=True):
         assert result.isfinite().all()
@@ -50,10 +58,11 @@ def test_chunks_keep_their_digits_in_float32(decay):
         assert (a.double() - b).abs().max() <= 1e-5 * b.abs().max() + 1e-20
 
 
+@pytest.mark.parametrize("largest", [1.0, 2.0])
 @pytest.mark.parametrize("decay", [0.0, 0.1, 3.0])
-def test_both_are_the_rule_of_transformers(decay):
+def test_both_are_the_rule_of_transformers(decay, largest):
     theirs = pytest.importorskip("transformers.models.qwen3_next.modeling_qwen3_next").torch_recurrent_gated_delta_rule
-    given = arguments(70, decay=decay)
+    given = arguments(70, decay=decay, largest=largest)
     q, k, v, g, beta = (tensor.transpose(1, 2) for tensor in given)
     expected = (
         theirs(q, k, v, g, beta)[0].transpose(1, 2).double() * 3**0.5
@@ -69,6 +78,70 @@ def test_a_full_rate_replaces_what_a_key_holds_and_leaves_the_rest(rule):
     read = torch.eye(3, dtype=torch.float64)[[0, 0, 0, 0, 0]][None, None]
     expected = v[0, 0][[0, 0, 2, 2, 2]]
     torch.testing.assert_close(rule(read, k, v, open_gate, rate)[0, 0], expected)
+
+
+@given(
+    length=st.integers(1, 70),
+    state=st.integers(1, 6),
+    channels=st.integers(1, 6),
+    largest=st.sampled_from([1.0, 2.0]),
+)
+def test_without_a_decay_every_form_is_the_gated_rule_whose_gates_stand_open(length, state, channels, largest):
+    q, k, v, gates, beta = arguments(length, state, channels, 0.0, largest)
+    expected = outputs_and_gradients(gated_delta_reference, [q, k, v, gates, beta])
+    del expected[4]  # the gates' gradient
+    forms = [delta_reference, delta_chunked] + [delta_cpp] * matrix_scan.CPP.available()
+    for rule in forms:
+        for result, value in zip(outputs_and_gradients(rule, [q, k, v, beta]), expected, strict=True):
+            torch.testing.assert_close(result, value, rtol=1e-9, atol=1e-10)
+
+
+def test_at_a_rate_of_two_a_key_turns_the_sign_of_what_it_holds():
+    """The parity of a sequence, held in one number: 1 as key and value 0 turn it, other keys leave it."""
+    ones = torch.tensor([1, 0, 1, 1, 0, 1, 0, 0, 1])
+    k = torch.eye(2, dtype=torch.float64)[1 - torch.cat([torch.ones(1, dtype=torch.long), ones])][None, None]
+    v = torch.tensor([1.0, *[0.0] * 9], dtype=torch.float64)[None, None, :, None]
+    beta = torch.tensor([1.0, *[2.0] * 9], dtype=torch.float64)[None, None]
+    read = torch.tensor([1.0, 0.0], dtype=torch.float64).expand(1, 1, 10, 2)
+    for rule in (delta_reference, delta_chunked):
+        found = rule(read, k, v, beta)[0, 0, 1:, 0]
+        torch.testing.assert_close(found, 1.0 - 2.0 * (ones.cumsum(0) % 2), check_dtype=False)
+
+
+@pytest.mark.parametrize("heads, conv, expand", [(1, 0, 2), (2, 4, 1)])
+def test_the_layer_without_a_gate_is_the_papers_written_out(build, heads, conv, expand):
+    mixer = build(f"deltanet:heads={heads},conv={conv},expand={expand},eigenvalues=negative", width=8, perturbed=True)
+    x = tokens(9, 8)
+    keys, values = 8 // heads, 8 * expand // heads
+    projected = x @ mixer.qkv.weight.T
+    if conv:
+        taps = mixer.conv1d.weight[:, 0].T
+        earlier = torch.cat([torch.zeros(conv - 1, projected.shape[1]).double(), projected])
+        projected = torch.stack([(earlier[t : t + conv] * taps).sum(0) for t in range(9)])
+    mixed = projected * torch.sigmoid(projected)
+    states = [torch.zeros(values, keys).double() for _ in range(heads)]
+    expected = []
+    for t, token in enumerate(x):
+        normed = []
+        for head in range(heads):
+            q, k = (mixed[t][start + head * keys :][:keys] for start in (0, 8))
+            q, k = (part / torch.sqrt(part.square().sum() + 1e-6) for part in (q, k))
+            v = mixed[t][16 + head * values :][:values]
+            beta = 2 * torch.sigmoid(mixer.gates.weight[head] @ token)
+            states[head] = states[head] - beta * torch.outer(states[head] @ k - v, k)
+            o = states[head] @ q
+            normed.append(o / torch.sqrt(o.square().mean() + 1e-5) * mixer.norm.weight)
+        expected.append(mixer.out.weight @ torch.cat(normed))
+    for run in (mixer, mixer.reference):
+        torch.testing.assert_close(run(x[None])[0], torch.stack(expected), rtol=1e-9, atol=1e-11)
+
+
+def test_negative_eigenvalues_double_beta_and_change_nothing_else(build):
+    x = tokens(2, 5, 16)
+    for name in ("deltanet", "gated-deltanet"):
+        plain, signed = build(name), build(f"{name}:eigenvalues=negative")
+        assert all(torch.equal(one, other) for one, other in zip(plain.parameters(), signed.parameters(), strict=True))
+        torch.testing.assert_close(signed._gate(x)[-1], 2 * plain._gate(x)[-1])
 
 
 @pytest.mark.parametrize("heads, conv, expand", [(1, 1, 1), (2, 4, 2), (4, 2, 3)])
@@ -117,6 +190,8 @@ def test_decays_are_the_gates(build):
 
 def test_the_state_is_counted(build):
     assert build("gated-deltanet", width=32).state_size == 4 * (8 * 16) + 3 * 4 * 32
+    assert build("deltanet", width=32).state_size == 4 * (8 * 8) + 3 * 3 * 32
+    assert build("deltanet:conv=0", width=32).state_size == 4 * (8 * 8)
 
 
 def test_the_triangular_systems_are_counted(build):

@@ -46,21 +46,22 @@ def path(request, monkeypatch):
     assert last_path() == request.param
 
 
-@pytest.mark.parametrize("softplus", [True, False])
+@pytest.mark.parametrize("softplus, signed", [(True, False), (False, False), (True, True)])
 @pytest.mark.parametrize("length", [1, 2, 9, 40])
 @pytest.mark.parametrize("block_elements", [1, 100, 1 << 18], ids=["one step a block", "some", "one block"])
-def test_the_torch_loop_is_the_reference(monkeypatch, torch_loop_only, softplus, length, block_elements):
+def test_the_torch_loop_is_the_reference(monkeypatch, torch_loop_only, softplus, signed, length, block_elements):
     monkeypatch.setattr(torch_loop, "BLOCK_ELEMENTS", block_elements)
     given = arguments(length=length)
     if not softplus:  # then delta is the step size itself and stays positive
         given["delta"] = given["delta"].detach().abs().requires_grad_()
         given["delta_bias"] = given["delta_bias"].detach().abs().requires_grad_()
-    fast = outputs_and_gradients(selective_scan, given, delta_softplus=softplus)
-    plain = outputs_and_gradients(selective_scan_reference, given, delta_softplus=softplus)
+    options = {"delta_softplus": softplus, "signed": signed}
+    fast = outputs_and_gradients(selective_scan, given, **options)
+    plain = outputs_and_gradients(selective_scan_reference, given, **options)
     for a, b in zip(fast, plain, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-12)
     with torch.no_grad():  # without states kept
-        torch.testing.assert_close(selective_scan(**given, delta_softplus=softplus), plain[0], rtol=1e-10, atol=1e-12)
+        torch.testing.assert_close(selective_scan(**given, **options), plain[0], rtol=1e-10, atol=1e-12)
     assert last_path() == "torch loop"
 
 

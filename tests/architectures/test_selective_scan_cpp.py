@@ -46,9 +46,9 @@ def arguments(batch, channels, length, state, left_out=(), innermost="length", s
     return {name: value for name, value in zip(NAMES, values, strict=True) if name not in left_out}
 
 
-def outputs_and_gradients(scan, values, dtype, softplus, direction=None):
+def outputs_and_gradients(scan, values, dtype, softplus, direction=None, signed=False):
     values = {name: value.to(dtype).detach().requires_grad_() for name, value in values.items()}
-    y = scan(**values, delta_softplus=softplus)
+    y = scan(**values, delta_softplus=softplus, signed=signed)
     if direction is None:
         direction = torch.randn(y.shape, generator=torch.Generator().manual_seed(7), dtype=torch.float64)
     gradients = torch.autograd.grad(y, list(values.values()), direction.to(dtype).expand_as(y))
@@ -73,15 +73,17 @@ def assert_near(results, expected, tolerance):
     softplus=st.booleans(),
     innermost=st.sampled_from(["length", "lanes", "neither"]),
     dtype=st.sampled_from([torch.float64, torch.float32]),
+    signed=st.booleans(),
 )
-def test_is_the_reference(batch, channels, length, state, left_out, softplus, innermost, dtype):
+def test_is_the_reference(batch, channels, length, state, left_out, softplus, innermost, dtype, signed):
     values = arguments(batch, channels, length, state, left_out, innermost)
-    expected = outputs_and_gradients(selective_scan_reference, values, torch.float64, softplus)
-    results = outputs_and_gradients(selective_scan, values, dtype, softplus)
+    expected = outputs_and_gradients(selective_scan_reference, values, torch.float64, softplus, signed=signed)
+    results = outputs_and_gradients(selective_scan, values, dtype, softplus, signed=signed)
     assert last_path() == "cpp"
     assert_near(results, expected, TOLERANCE[dtype])
     with torch.no_grad():  # nothing is kept for a gradient then
-        y = selective_scan(**{name: value.to(dtype) for name, value in values.items()}, delta_softplus=softplus)
+        given = {name: value.to(dtype) for name, value in values.items()}
+        y = selective_scan(**given, delta_softplus=softplus, signed=signed)
     assert torch.equal(y, results["y"])
 
 
@@ -155,13 +157,13 @@ def test_growing_states_overflow_to_infinity():
     assert not y.isfinite().all()
 
 
-@pytest.mark.parametrize("softplus", [True, False])
+@pytest.mark.parametrize("softplus, signed", [(True, False), (False, False), (True, True)])
 @pytest.mark.parametrize("left_out", [(), ("D",), ("z",), ("delta_bias",), ("D", "z", "delta_bias")], ids=str)
-def test_gradient_is_the_limit_of_differences(softplus, left_out):
+def test_gradient_is_the_limit_of_differences(softplus, signed, left_out):
     values = {name: value.requires_grad_() for name, value in arguments(2, 2, 18, 3, left_out).items()}
 
     def scan(*tensors):
-        return selective_scan(**dict(zip(values, tensors, strict=True)), delta_softplus=softplus)
+        return selective_scan(**dict(zip(values, tensors, strict=True)), delta_softplus=softplus, signed=signed)
 
     assert torch.autograd.gradcheck(scan, tuple(values.values()))
 
@@ -178,10 +180,10 @@ def test_the_operators_keep_torchs_contract(left_out):
     values = arguments(2, 32, 5, 3, left_out)
     tensors = [values.get(name) for name in NAMES]
     wanting = [None if tensor is None else tensor.clone().requires_grad_() for tensor in tensors]
-    torch.library.opcheck(kernel._forward, (*wanting, True, True))
-    torch.library.opcheck(kernel._forward, (*tensors, True, False))
-    y, states = kernel._forward(*tensors, True, True)
-    torch.library.opcheck(kernel._backward, (torch.ones_like(y), states, *tensors, True))
+    torch.library.opcheck(kernel._forward, (*wanting, True, True, True))
+    torch.library.opcheck(kernel._forward, (*tensors, True, False, False))
+    y, states = kernel._forward(*tensors, True, True, True)
+    torch.library.opcheck(kernel._backward, (torch.ones_like(y), states, *tensors, True, True))
 
 
 COMPILE = """

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 import pytest
 
 from harness.contracts.errors import UserError
-from harness.registry import Range, Registry, architectures, load_plugin, protocols, scans, tasks
+from harness.registry import Added, Range, Registry, architectures, load_plugin, protocols, scans, tasks
 
 
 @pytest.fixture
@@ -37,6 +37,24 @@ def test_an_entry_is_read_off_its_signature_and_docstring(registry):
     assert entry.version == 3
     assert list(entry.parameters) == ["size", "rate", "kind", "on", "root"]
     assert entry.supplied == ("width",)
+
+
+def test_a_parameter_that_was_added_later_leaves_the_canonical_form_as_it_was(registry):
+    @registry.register("grown", version=1)
+    def grown(
+        size: Annotated[int, Range(1, 9)] = 2,
+        conv: Annotated[int, Range(0, 9), Added()] = 0,
+        sign: Annotated[Literal["one", "two"], Added()] = "one",
+    ):
+        """Grown."""
+        return size, conv, sign
+
+    assert registry.canonical("grown") == registry.canonical("grown:conv=0,sign=one") == "grown:size=2"
+    assert registry.canonical("grown:sign=two,conv=3") == "grown:size=2,conv=3,sign=two"
+    entry, values = registry.parse("grown:size=4")
+    assert entry.create(values) == (4, 0, "one")
+    with pytest.raises(UserError, match="must be 0 to 9, got 10"):
+        registry.parse("grown:conv=10")
 
 
 def test_the_canonical_form_fills_in_defaults_in_declared_order(registry):
