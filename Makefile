@@ -1,14 +1,22 @@
 # make run   the first comparison, from nothing        make test   the tests, from nothing
+# make gpu   everything that needs a GPU; on a machine without network from packages in wheels/ (see docs/gpu.md)
 # make test-all   the slow tests too: kills at random, ten thousand specs, a Ray cluster that loses a node
 PYTHON ?= python3
 TEST_PROCESSES ?= 2
 BIN := .venv/bin
 MAMBA := mamba-ssm==2.3.2.post1
 FLASH := fla-core==0.6.0 flash-linear-attention==0.6.0
+CONVOLUTION := causal-conv1d==1.7.0
+GPU := $(shell command -v nvidia-smi)
+COMPILER := $(and $(GPU),$(or $(shell command -v nvcc),$(wildcard /usr/local/cuda/bin/nvcc)))
 # Without a CUDA compiler mamba-ssm is installed without its kernels; the harness's own CPU scan takes their place.
-MAMBA_FLAGS := $(if $(shell command -v nvidia-smi),,MAMBA_FORCE_BUILD=TRUE MAMBA_SKIP_CUDA_BUILD=TRUE)
+MAMBA_FLAGS := $(if $(COMPILER),,MAMBA_FORCE_BUILD=TRUE MAMBA_SKIP_CUDA_BUILD=TRUE)
+ifneq ($(wildcard wheels),)
+export PIP_NO_INDEX := 1
+export PIP_FIND_LINKS := $(CURDIR)/wheels
+endif
 
-.PHONY: run test test-all check benchmark clean
+.PHONY: run test test-all gpu check benchmark clean
 
 run: .venv/installed
 	$(BIN)/python -m harness run --task locality2d --scan hilbert
@@ -18,6 +26,12 @@ test: .venv/installed
 
 test-all: .venv/extras
 	$(BIN)/python -m pytest -q -n $(TEST_PROCESSES) --dist worksteal
+
+# A kernel package that does not build costs its own rows only.
+gpu: .venv/installed
+	-$(if $(GPU),$(BIN)/pip install -q --no-deps $(FLASH))
+	-$(if $(COMPILER),$(BIN)/pip install -q --no-build-isolation --no-deps $(CONVOLUTION))
+	$(BIN)/python -m harness gpu-check
 
 check: .venv/installed
 	$(BIN)/ruff check .

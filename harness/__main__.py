@@ -31,6 +31,7 @@ COMMANDS = {
     "check": "hold what a plug-in registers to the contracts and say what to mend",
     "slides": "check feature bags; run and report the study of scan orders on whole slides read from disk",
     "make-slides": "write synthetic whole-slide feature bags to disk, as CLAM or TRIDENT would",
+    "gpu-check": "do everything that needs a GPU, in pieces that can be resumed, and write docs/gpu.md",
     "doctor": "say what is installed, which kernels can run here, and how to get what is missing",
 }
 
