@@ -11,9 +11,12 @@ GPU := $(shell command -v nvidia-smi)
 COMPILER := $(and $(GPU),$(or $(shell command -v nvcc),$(wildcard /usr/local/cuda/bin/nvcc)))
 # Without a CUDA compiler mamba-ssm is installed without its kernels; the harness's own CPU scan takes their place.
 MAMBA_FLAGS := $(if $(COMPILER),,MAMBA_FORCE_BUILD=TRUE MAMBA_SKIP_CUDA_BUILD=TRUE)
+# Without network: nothing is asked of an index, and the two that look for a build elsewhere first are built here.
 ifneq ($(wildcard wheels),)
 export PIP_NO_INDEX := 1
 export PIP_FIND_LINKS := $(CURDIR)/wheels
+export MAMBA_FORCE_BUILD := TRUE
+export CAUSAL_CONV1D_FORCE_BUILD := TRUE
 endif
 
 .PHONY: run test test-all gpu check benchmark clean

@@ -72,8 +72,10 @@ def _formats(bench: Bench) -> Rows:
             found = (a.float().to(bench.device) @ b.float().to(bench.device)).double().cpu()
             seconds = seconds_of(lambda: large @ large, 3)
         error = float((found - expected).abs().max() / expected.abs().max())
-        rounds = dtype == "float32" or error > LARGEST_ERROR["float32"]
+        too_fine = dtype != "float32" and error <= LARGEST_ERROR["float32"]
         facts = {"relative_error": error, "tera_flop_per_second": 2 * side**3 / seconds / 1e12}
         speed = f"{facts['tera_flop_per_second']:.3g} TFLOP/s at {side:,} x {side:,}"
-        passed = error <= LARGEST_ERROR[dtype] and rounds
+        passed: bool | None = error <= LARGEST_ERROR[dtype] and not too_fine
+        if dtype == "tf32" and too_fine and torch.cuda.get_device_capability()[0] < 8:
+            passed = None  # this card has no such products, and computes in float32
         yield Row(case=f"product in {dtype}", passed=passed, found=f"error {error:.1e}; {speed}", facts=facts)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 import torch
 
 from harness.contracts.errors import Unsupported
@@ -13,18 +15,22 @@ from .bench import Bench
 from .mixers import Shape, build, families, inputs
 from .pieces import Row, Rows, piece, versions
 
-FLASH, MAMBA = "fla-core", "mamba-ssm"
+FLASH, MAMBA, EXTENSION = "fla-core", "mamba-ssm", "selective_scan_cuda"
+ALL = ("float32", "tf32", "bfloat16")
 EXPECTED = {
-    "linear-attention": (FLASH, "flash-linear-attention", ("tf32", "bfloat16")),
-    "gated-linear-attention": (FLASH, "flash-linear-attention", ("tf32", "bfloat16")),
-    "retnet": (FLASH, "flash-linear-attention", ("tf32", "bfloat16")),
-    "gated-deltanet": (FLASH, "flash-linear-attention", ("tf32", "bfloat16")),
-    "rwkv7": (FLASH, "flash-linear-attention", ("bfloat16",)),
-    "mamba": (MAMBA, "mamba-ssm", ("float32", "tf32", "bfloat16")),
-    "mamba2": (MAMBA, "mamba-ssm", ("float32", "tf32", "bfloat16")),
-    "local-attention": ("torch", "flex", ("float32", "tf32", "bfloat16")),
+    "linear-attention": (FLASH, ("flash-linear-attention",), ("tf32", "bfloat16")),
+    "gated-linear-attention": (FLASH, ("flash-linear-attention",), ("tf32", "bfloat16")),
+    "retnet": (FLASH, ("flash-linear-attention",), ("tf32", "bfloat16")),
+    "gated-deltanet": (FLASH, ("flash-linear-attention",), ("tf32", "bfloat16")),
+    "rwkv7": (FLASH, ("flash-linear-attention",), ("bfloat16",)),
+    "mamba": (EXTENSION, ("mamba_inner_fn", EXTENSION), ALL),
+    "mamba2": (MAMBA, ("mamba-ssm",), ALL),
+    "local-attention": ("torch", ("flex attention",), ALL),
 }
-"""architecture -> (package that brings the kernel, part of the kernel's name, formats in which it is to run)."""
+"""architecture -> (what brings the kernel, parts of its name of which one is there, formats in which it is to run).
+
+Of the others, Mamba-3 among them, whose kernels need packages that few have, nothing is expected.
+"""
 
 SHAPE = Shape(batch=4, length=1024, width=128)
 
@@ -53,7 +59,7 @@ def _ran(name: str, dtype: str, bench: Bench) -> Row:
         return Row(case=case, passed=None, found=f"unsupported: {error}")
     except Exception as error:
         return Row(case=case, passed=False, found=first_line(error))
-    passed, note = judged(name, dtype, mixer.kernel, versions(), bench.is_gpu and _is_hopper())
+    passed, note = judged(name, dtype, mixer.kernel, _installed(), bench.is_gpu and _is_hopper())
     return Row(case=case, passed=passed if bench.is_gpu else None, found=mixer.kernel + note)
 
 
@@ -61,16 +67,20 @@ def judged(
     name: str, dtype: str, kernel: str, installed: dict[str, str | None], hopper: bool
 ) -> tuple[bool | None, str]:
     """Whether the kernel is the one that is to run, and a note where it is not; None where nothing is expected."""
-    package, part, formats = EXPECTED.get(name, ("", "", ()))
+    package, parts, formats = EXPECTED.get(name, ("", (), ()))
     if dtype not in formats:
         return None, ""
     if installed.get(package) is None:
         return None, f" ({package} is not installed)"
-    if part in kernel:
+    if any(part in kernel for part in parts):
         return True, ""
     if name == "gated-deltanet" and hopper and _refused(installed.get("triton")):
         return None, " (its gates' gradients are refused on Hopper with Triton 3.4 to 3.7.0)"
-    return False, f" (expected {part}: {package} {installed[package]} is installed)"
+    return False, f" (expected {' or '.join(parts)}: {package} {installed[package]} is there)"
+
+
+def _installed() -> dict[str, str | None]:
+    return versions() | {EXTENSION: "built" if importlib.util.find_spec(EXTENSION) else None}
 
 
 def _refused(triton: str | None) -> bool:

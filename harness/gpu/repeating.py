@@ -17,7 +17,7 @@ CPU_TOLERANCE = {"float32": 1e-3, "tf32": 2e-2, "bfloat16": 5e-2}
 """Largest difference of test losses from a CPU's run in float32 after 20 steps from the same start on the same data."""
 
 
-@piece("noise-floor", title="the same run again and again", minutes=3, modules=TRAINING)
+@piece("noise-floor", title="the same run again and again", minutes=5, modules=TRAINING)
 def noise_floor(bench: Bench) -> Rows:
     """Spread of scores over repetitions of one run: a measurement on a GPU, nothing on a CPU."""
     for architecture in bench.pick(TRAINED, ("gated-ssm", "global-attention")):

@@ -5,18 +5,23 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from harness.contracts.errors import Unsupported
+from harness.timing.checking import reach_of
 from harness.timing.measure import PHASES, timing_session
-from harness.timing.speed import Sweep, speed_session
+from harness.timing.speed import PERMUTATION, Sweep, speed_session
 
 from .bench import Bench
 from .cells import TRAINED, TRAINING, cell
-from .mixers import families
+from .mixers import Shape, build, families
 from .pieces import Piece, Row, Rows, add, piece
 
 GROUPS = 4
 """Of architectures, each a piece of every format: what is compared with what in one session is in one group."""
 
 DTYPES = ("float32", "bfloat16")
+WHOLE_STEPS, PREFIX_STEPS = 16384, 2048
+"""Up to here the reference runs on whole sequences: further where a prefix decides nothing, as in global attention."""
+
 LENGTHS = tuple(2**power for power in range(6, 17))
 SESSION_SECONDS = 360.0
 JUDGED = {"timed": True, "wrong": False, "failed": False}
@@ -24,18 +29,38 @@ JUDGED = {"timed": True, "wrong": False, "failed": False}
 
 
 def sweep(names: tuple[str, ...], dtype: str, bench: Bench) -> Rows:
-    """One group over the lengths."""
+    """One group over the lengths; what sees all steps apart, because no prefix can decide it."""
+    chosen = bench.pick(names, names[:2])
+    whole = tuple(name for name in chosen if _sees_all_steps(name, bench))
+    parts = [part for part in (whole, tuple(name for name in chosen if name not in whole)) if part]
+    seconds = bench.pick(SESSION_SECONDS, 4.0) / len(parts)
+    for part in parts:
+        yield from _session(part, dtype, bench, seconds, check_steps=WHOLE_STEPS if part is whole else PREFIX_STEPS)
+
+
+def _sees_all_steps(name: str, bench: Bench) -> bool:
+    try:
+        return reach_of(build(name, Shape(batch=1, length=16, width=128), bench)) is None
+    except Unsupported:
+        return False  # its row says so
+
+
+def _session(names: tuple[str, ...], dtype: str, bench: Bench, seconds: float, *, check_steps: int) -> Rows:
     asked = Sweep(
-        architectures=bench.pick(names, names[:2]),
+        architectures=names,
         lengths=bench.pick(LENGTHS, (16, 32)),
         batch=bench.pick(8, 1),
         width=bench.pick(128, 16),
         rounds=bench.pick(9, 3),
         device=bench.device,
         dtype=dtype,
-        session_seconds=bench.pick(SESSION_SECONDS, 4.0),
+        session_seconds=seconds,
+        check_steps=check_steps,
     )
-    for row in speed_session(asked)["rows"]:
+    rows = speed_session(asked)["rows"]
+    if check_steps == WHOLE_STEPS:  # the reordering alone is timed once
+        rows = [row for row in rows if row["architecture"] != PERMUTATION]
+    for row in rows:
         yield Row(
             case=f"{row['architecture']} {dtype} length {row['length']:,}",
             passed=JUDGED.get(row["status"]),

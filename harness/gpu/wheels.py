@@ -23,7 +23,11 @@ WHEELS = (
         name="18 packages nvidia-*, cuda-*", purpose="CUDA's libraries, which that torch asks for", size=2_006_008_933
     ),
     Wheel(name="triton==3.7.1", purpose="compiler of kernels", size=197_701_306),
-    Wheel(name="65 packages", purpose="everything else the harness and its kernels ask for", size=217_573_959),
+    Wheel(
+        name="91 packages",
+        purpose="all else that the harness and its tests ask for",
+        size=255_265_987,
+    ),
     Wheel(name="fla-core==0.6.0", purpose="kernels of five recurrences", size=1_085_221),
     Wheel(name="flash-linear-attention==0.6.0", purpose="the package around fla-core", size=403_549),
     Wheel(name="mamba-ssm==2.3.2.post1", purpose="Mamba's kernels", size=216_439, source=True),
@@ -37,6 +41,8 @@ COMMANDS = (
     'pip download -d wheels "torch==2.13.0" "setuptools>=77" wheel packaging ninja triton transformers',
     'pip download -d wheels --no-build-isolation ".[test,develop]"',
     "pip download -d wheels --no-deps fla-core==0.6.0 flash-linear-attention==0.6.0",
+    "export MAMBA_FORCE_BUILD=TRUE MAMBA_SKIP_CUDA_BUILD=TRUE",
+    "export CAUSAL_CONV1D_FORCE_BUILD=TRUE CAUSAL_CONV1D_SKIP_CUDA_BUILD=TRUE",
     "pip download -d wheels --no-deps --no-build-isolation mamba-ssm==2.3.2.post1 causal-conv1d==1.7.0",
 )
 """On a machine with network and the same Python and system, in the project's folder; `wheels/` then goes along."""

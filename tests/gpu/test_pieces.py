@@ -14,7 +14,7 @@ from harness.gpu.kernels import judged
 from harness.gpu.mixers import Shape, families, inputs
 from harness.registry import architectures
 
-IN_SECONDS = ("environment", "kernels", "cuda-graphs", "noise-floor", "gpu-and-cpu", "steps", "speed-float32-4")
+IN_SECONDS = ("environment", "cuda-graphs", "noise-floor", "gpu-and-cpu", "steps", "speed-float32-4")
 
 
 @pytest.mark.parametrize("name", IN_SECONDS)
@@ -92,6 +92,8 @@ def test_in_coarse_formats_what_the_plain_form_cannot_do_either_is_not_judged():
         ("retnet", "float32", "torch 2.13.0/retention chunk 32", {"fla-core": "0.6.0"}, False, None),
         ("gated-deltanet", "tf32", "torch 2.13.0/x", {"fla-core": "0.6.0", "triton": "3.7.0"}, True, None),
         ("gated-deltanet", "tf32", "torch 2.13.0/x", {"fla-core": "0.6.0", "triton": "3.7.1"}, True, False),
+        ("mamba", "float32", "mamba-ssm 2.3.2.post1/torch loop", {"selective_scan_cuda": "built"}, False, False),
+        ("mamba", "float32", "mamba-ssm 2.3.2.post1/mamba_inner_fn", {"selective_scan_cuda": "built"}, False, True),
         ("mean-pool", "tf32", "torch 2.13.0/eager", {}, True, None),
     ],
 )

@@ -128,7 +128,7 @@ write(Path(sys.argv[1]), result)
 @pytest.mark.parametrize(
     ("ending", "seconds", "said"),
     [
-        ("time.sleep(600)", 3.0, "stopped after 0.1 minutes"),
+        ("time.sleep(600)", 0.3, "stopped after 0.0 minutes"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", 60.0, "SIGSEGV"),
         ("sys.exit(3)", 60.0, "exit code 3; one.log has what it said"),
     ],
