@@ -60,7 +60,9 @@ def _ran(name: str, dtype: str, bench: Bench) -> Row:
     except Exception as error:
         return Row(case=case, passed=False, found=first_line(error))
     passed, note = judged(name, dtype, mixer.kernel, _installed(), bench.is_gpu and _is_hopper())
-    return Row(case=case, passed=passed if bench.is_gpu else None, found=mixer.kernel + note)
+    if not bench.is_gpu:
+        return Row(case=case, passed=None, found=mixer.kernel)
+    return Row(case=case, passed=passed, found=mixer.kernel + note)
 
 
 def judged(

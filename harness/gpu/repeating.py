@@ -40,9 +40,10 @@ def noise_floor(bench: Bench) -> Rows:
 def gpu_and_cpu(bench: Bench) -> Rows:
     """The same run on the device and on the CPU: one start, the same batches, 20 steps."""
     for architecture in bench.pick(TRAINED, ("gated-ssm", "min-gru")):
+        (plain,) = runs(architecture, 1, bench)
+        there = execute(replace(plain, device="cpu"))
         for dtype in bench.dtypes:
-            (run,) = runs(architecture, 1, bench, dtype=dtype)
-            here, there = execute(run), execute(replace(run, device="cpu", dtype="float32"))
+            here = execute(replace(plain, dtype=dtype))
             case = f"{architecture} {dtype}"
             if {here["status"], there["status"]} != {Status.DONE}:
                 yield Row(case=case, passed=False, found=str(here.get("reason") or there.get("reason")))

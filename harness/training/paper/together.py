@@ -1,7 +1,7 @@
 """Many trials of one cell under the paper's protocol at once, for devices that one trial leaves idle.
 
 Each trial has its own data, initialization and end; what it comes to equals a trial alone up to rounding. Tested on a
-CPU, where it does not pay and one trial a core is faster; not yet run on a GPU.
+CPU, where it does not pay and one trial a core is faster; docs/gpu.md says what of it has run on a GPU.
 """
 
 from __future__ import annotations

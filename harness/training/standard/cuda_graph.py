@@ -1,6 +1,6 @@
 """A training step captured once and replayed: a small model's step then costs one launch instead of hundreds.
 
-Not yet run on a GPU; the bookkeeping is tested with a stand-in for the capture.
+The bookkeeping is tested with a stand-in for the capture; docs/gpu.md says what of it has run on a GPU.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Every seed keeps its own data, initialization, gradient clipping and divergence, exactly as when it trains alone; only
 rounding differs, because sums are taken in another order. On a GPU small models leave most of the device idle, and this
 fills it. One seed a core fills a CPU already, so the command line refuses it there (four together: 1.4 to 1.7 times as
-fast on 4 x 4 cells, 0.9 to 1.0 times on 8 x 8). Not yet run on a GPU.
+fast on 4 x 4 cells, 0.9 to 1.0 times on 8 x 8). docs/gpu.md says what of it has run on a GPU.
 """
 
 from __future__ import annotations
