@@ -26,6 +26,11 @@ def test_without_results_the_page_says_untested_and_names_no_card(tmp_path):
     assert "Everything that was tried" not in text
 
 
+def test_a_new_architecture_changes_no_page_without_results(make_piece):
+    more = [*all_pieces(), make_piece("architecture-new", minutes=5.0)]
+    assert render([], more) == render([], all_pieces())
+
+
 def test_results_of_a_cpu_count_for_nothing(result_of):
     cpu = result_of("kernels", Row(case="a", passed=True, found="b"), device="cpu", card="A Processor")
     small = result_of("kernels", Row(case="a", passed=True, found="b"), small=True)
