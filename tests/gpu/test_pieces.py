@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from harness.contracts.mixer import Mixer
-from harness.gpu import agreement, memory, together
+from harness.gpu import agreement, memory, repeating, together
 from harness.gpu.agreement import differences, judged_again
 from harness.gpu.catalogue import all_pieces, choose
 from harness.gpu.kernels import judged
 from harness.gpu.mixers import Shape, families, inputs
 from harness.registry import architectures
 
-IN_SECONDS = ("environment", "cuda-graphs", "noise-floor", "gpu-and-cpu", "steps", "speed-float32-4")
+IN_SECONDS = ("environment", "cuda-graphs", "gpu-and-cpu", "steps", "speed-float32-4")
 
 
 @pytest.mark.parametrize("name", IN_SECONDS)
@@ -110,6 +110,29 @@ def test_seeds_that_come_out_otherwise_together_are_wrong(bench, monkeypatch):
     assert {row.passed for row in together.replicas(bench)} == {True}
     monkeypatch.setattr(together, "execute_together", spoiled)
     assert {row.passed for row in together.replicas(bench)} == {False}
+
+
+def test_a_gpus_loss_that_is_not_the_cpus_is_wrong(bench, monkeypatch):
+    honest, seen = repeating.execute, []
+
+    def spoiled(run):
+        seen.append(run)
+        return honest(run) | {"test_loss": 0.6931 + 0.01 * (len(seen) % 3 == 2)}  # after the CPU's own, in float32
+
+    monkeypatch.setattr(repeating, "execute", spoiled)
+    assert [row.passed for row in repeating.gpu_and_cpu(bench)] == [False, True] * 2
+
+
+def test_a_cpu_that_does_not_repeat_itself_is_wrong(bench, monkeypatch):
+    honest, seen = repeating.execute, []
+
+    def drifting(run):
+        seen.append(run)
+        return honest(run) | {"test_loss": 0.5 + 1e-9 * len(seen)}
+
+    assert {row.passed for row in repeating.noise_floor(bench)} == {True}
+    monkeypatch.setattr(repeating, "execute", drifting)
+    assert {row.passed for row in repeating.noise_floor(bench)} == {False}
 
 
 def test_paper_trials_are_held_to_their_tolerance(bench, monkeypatch):
