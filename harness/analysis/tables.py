@@ -11,11 +11,12 @@ from typing import Any
 
 from harness.contracts.outcome import Status
 from harness.registry.cells import LrSelection, display_spec
+from harness.registry.specs import parse_spec
 from harness.store.dataframe import SPEED_COLUMNS
 
 from .pareto import Dominance, Standing
 from .ranking import Ranking, Untestable
-from .statistics import Comparison, Interval, Verdict
+from .statistics import Comparison, Interval, Verdict, mean_interval
 from .summary import Finding, Row, tables_of
 
 RESAMPLED_CAPTION = "seeds test on folds of the same images; intervals and tests are corrected for that"
@@ -80,9 +81,18 @@ def columns_of(rows: Sequence[Row]) -> dict[str, list[str]]:
         "peak MiB": [f"{row.speed['peak_bytes'] / 2**20:.1f}" if "peak_bytes" in row.speed else "" for row in rows],
         "kernel": [row.kernel or "" for row in rows],
     }
+    lengths = parse_spec(rows[0].protocol, axis="protocol").parameters.get("test_length", "none")
+    for length in dict.fromkeys(lengths.split()) if lengths != "none" else ():
+        columns[f"at length {length}"] = [interval_text(at_length(row, length)) for row in rows]
     if rows[0].lr_selection is not None:
         columns["rate"] = [rate_text(row) for row in rows]
     return columns
+
+
+def at_length(row: Row, length: str) -> Interval:
+    """Mean test accuracy of a cell's trained models on sequences of another length."""
+    found = [(record.get("length_accuracy") or {}).get(length) for record in row.records]
+    return mean_interval([accuracy for accuracy in found if accuracy is not None])
 
 
 def cost_columns_of(rows: Sequence[Row]) -> dict[str, list[str]]:

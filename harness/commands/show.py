@@ -189,11 +189,11 @@ def _task_facts(task, output: str | None) -> dict[str, object]:
     known = {"order_blind_ceiling": found.order_blind, "position_marginal_ceiling": found.position_marginal}
     facts: dict[str, object] = {
         "grid": list(task.grid),
-        **{name: getattr(task, name) for name in ("features", "classes", "chance")},
+        **{name: getattr(task, name) for name in ("features", "vocabulary", "classes", "chance")},
         **{name: accuracy and accuracy.value for name, accuracy in (known | {"oracle": found.oracle}).items()},
         **{name: getattr(task, name) for name in ("per_token_targets", "tests_locality")},
         "example_target": batch.target[0].tolist(),
-        "example_tokens": f"float32 {list(batch.tokens[:1].shape)}, mean {batch.tokens[0].mean():.3f}",
+        "example_tokens": f"{batch.tokens.dtype} {list(batch.tokens[:1].shape)}, mean {batch.tokens[0].mean():.3f}",
     }
     if task.irregular:
         facts["grid"] = f"cells of each sequence's own, up to {task.longest:,}"

@@ -19,6 +19,23 @@ Coords: TypeAlias = Int[Tensor, "#batch length 2"] | None
 """(row, column) of the cell at each step."""
 
 
+def state_space_parameters(model: nn.Module) -> set[nn.Parameter]:
+    """The parameters of the mixers in a model that set their recurrences' dynamics (A_log, dt, D, say): what a mixer
+    has marked `_no_weight_decay`, as mamba-ssm does, or `_state_space` where that mark would change its decay.
+
+    >>> state_space_parameters(nn.Linear(2, 2))
+    set()
+    """
+    marks = ("_no_weight_decay", "_state_space")
+    return {
+        parameter
+        for module in model.modules()
+        if isinstance(module, Mixer)
+        for parameter in module.parameters()
+        if any(getattr(parameter, mark, False) for mark in marks)
+    }
+
+
 class Mixer(nn.Module, ABC):
     """A sequence mixer: the thing that is compared. The backbone around it belongs to the protocol.
 

@@ -8,6 +8,8 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from .errors import UserError
+
 Grid: TypeAlias = tuple[int, int]
 """(height, width) in cells; a sequence is a 1 x L grid."""
 
@@ -22,7 +24,7 @@ IGNORE_INDEX = -1
 class Batch:
     """A rendered batch in cell order (row-major on the grid, or on the grid that bounds an irregular set of cells).
 
-    tokens: float32 [batch, cells, features].
+    tokens: float32 [batch, cells, features]; of a task with a vocabulary int64 [batch, cells, 1], the id of each token.
     target: int64 [batch], the class of each sequence; or per token, int64 [batch, cells], the class of each cell, and
         IGNORE_INDEX where there is none.
     mask: bool [batch, cells], True where a cell is real; None where all are.
@@ -48,11 +50,14 @@ class Samples(ABC):
         every sequence, absent cells with a pattern of their own.
     lengths: int64 [count], real cells of each sequence of an irregular task, known without rendering any; None where
         all have as many as the grid.
+    streamed: samples are drawn when they are asked for, cheapest in their own order. Those that training sees once
+        then come in that order, which is as random as any.
     """
 
     target: np.ndarray
     patterns: np.ndarray | None = None
     lengths: np.ndarray | None = None
+    streamed: bool = False
 
     def __len__(self) -> int:
         return len(self.target)
@@ -71,7 +76,10 @@ class Task(ABC):
 
     grid: (height, width) in cells; of an irregular task 1 x the cells of a typical sequence. features: width of a
         token. classes: number of classes.
+    vocabulary: how many ids tokens have, 0 where tokens are vectors. The model looks a trained vector up for each id;
+        features is then 1.
     chance: accuracy of the best constant guess.
+    balanced: every class is asked for equally often; where it is the class of a sequence, as evenly as counts allow.
     per_token_targets: some cells of a sequence have a target of their own, [batch, cells], rather than one class for
         the whole sequence. Accuracy is then the share of those cells that are right.
     tests_locality: claims that only where tokens stand relative to each other tells the classes apart; the contract
@@ -88,6 +96,8 @@ class Task(ABC):
     features: int
     classes: int
     chance: float
+    vocabulary: int = 0
+    balanced: bool = True
     per_token_targets: bool = False
     tests_locality: bool = False
     irregular: bool = False
@@ -113,6 +123,16 @@ class Task(ABC):
     def for_run(self, seed: int) -> Task:
         """The task as the run with this seed sees it: a cross-validated task returns the fold of that seed."""
         return self
+
+    def at_length(self, length: int) -> Task:
+        """The same task with sequences of another length, on which a model trained at this one is tested too.
+
+        Raises:
+            UserError: the task has no other lengths, or not this one.
+        """
+        raise UserError(
+            f"task {type(self).__name__}: its sequences have one length, got test_length={length}; take none"
+        )
 
     def facts(self) -> dict[str, Any]:
         """What a run's record keeps of its data beyond the spec (which samples were tested on, say), as JSON."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 from einops import reduce
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
 from harness.contracts.mixer import Mixer
@@ -14,20 +14,44 @@ from harness.contracts.norm import RMSNorm
 
 from .routed import RoutedMixer, Routing, TokenCoordinates, gather_tokens, padded_route
 
+EMBEDDING_SPREAD = 0.02
+"""Standard deviation of trained embeddings of ids and places at the start, as in GPT-2 and in HazyResearch/zoology."""
+
+
+class SwiGLU(nn.Module):
+    """out(silu(gate(x)) * value(x)), without biases.
+
+    Source: Shazeer, "GLU variants improve transformer", arXiv 2002.05202, Eq. 6.
+    """
+
+    def __init__(self, width: int, hidden: int):
+        super().__init__()
+        self.gate = nn.Linear(width, hidden, bias=False)
+        self.value = nn.Linear(width, hidden, bias=False)
+        self.out = nn.Linear(hidden, width, bias=False)
+
+    def forward(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch width"]:
+        return self.out(nn.functional.silu(self.gate(x)) * self.value(x))
+
 
 class Block(nn.Module):
-    """norm, mixer, residual, norm, MLP, residual."""
+    """norm, mixer, residual, norm, MLP, residual; of the last three none with mlp "none"."""
 
-    def __init__(self, mixer: RoutedMixer, width: int, expansion: int):
+    def __init__(self, mixer: RoutedMixer, width: int, expansion: int, mlp: str = "gelu"):
         super().__init__()
+        hidden = expansion * width
         self.mixer_norm = RMSNorm(width)
         self.mixer = mixer
-        self.mlp_norm = RMSNorm(width)
-        self.mlp = nn.Sequential(nn.Linear(width, expansion * width), nn.GELU(), nn.Linear(expansion * width, width))
+        self.mlp_norm = None if mlp == "none" else RMSNorm(width)
+        self.mlp: nn.Module | None = None
+        if mlp == "gelu":
+            self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
+        elif mlp == "swiglu":
+            self.mlp = SwiGLU(width, hidden)
 
     def forward(self, x: Tensor, mask: Tensor | TokenCoordinates | None = None, in_order: bool = False) -> Tensor:
         x = x + self.mixer(self.mixer_norm(x), mask, in_order)
-        return x + self.mlp(self.mlp_norm(x))
+        return x if self.mlp is None or self.mlp_norm is None else x + self.mlp(self.mlp_norm(x))
 
 
 class AttentionPool(nn.Module):
@@ -63,6 +87,10 @@ class StandardModel(nn.Module):
 
     Args:
         features: width of a token. classes: number of classes. width: width of the model.
+        vocabulary: tokens are ids below this; 0: they are vectors.
+        mlp: "gelu", "swiglu" or "none". cells: of the longest sequence.
+        positions: "learned" adds a trained vector for each cell to its embedding, whatever the scan; "none".
+        tied_head: the classifier's weights are the embeddings of the ids; it has no bias.
         make_mixer: (layer, route) -> a mixer; called once a layer, or once a layer and route with own parameters.
         routing: what the layers follow.
         readout: "mean" over real cells; "attention" over them (`AttentionPool`); or "last": the mean over the last
@@ -80,16 +108,26 @@ class StandardModel(nn.Module):
         readout: str,
         make_mixer: Callable[[int, int], Mixer],
         routing: Routing,
+        vocabulary: int = 0,
+        mlp: str = "gelu",
+        positions: str = "none",
+        cells: int = 0,
+        tied_head: bool = False,
     ):
         super().__init__()
         self.readout = readout
         self.gather_once = routing.is_plain
-        self.embed = nn.Linear(features, width)
+        self.width, self.vocabulary = width, vocabulary
+        self.embed = _id_embedding(vocabulary, width) if vocabulary else nn.Linear(features, width)
+        table = EMBEDDING_SPREAD * torch.randn(cells, width) if positions == "learned" else None
+        self.positions = None if table is None else nn.Parameter(table)
         self.blocks = nn.ModuleList(
-            Block(routed_mixer(layer, make_mixer, routing, width), width, expansion) for layer in range(depth)
+            Block(routed_mixer(layer, make_mixer, routing, width), width, expansion, mlp) for layer in range(depth)
         )
         self.norm = RMSNorm(width)
-        self.head = nn.Linear(width, classes)
+        self.head = nn.Linear(width, classes, bias=not tied_head)
+        if tied_head:
+            self.head.weight = self.embed.weight
         self.pool = AttentionPool(width) if readout == "attention" else None
 
     def follow(self, routing: Routing) -> None:
@@ -98,13 +136,13 @@ class StandardModel(nn.Module):
             block.mixer.follow(routing.of_layer(layer))  # type: ignore[union-attr, operator]
         self.gather_once = routing.is_plain
 
-    def permute(self, tokens: Float[Tensor, "batch cells features"]) -> Float[Tensor, "batch cells features"]:
+    def permute(self, tokens: Shaped[Tensor, "batch cells features"]) -> Shaped[Tensor, "batch cells features"]:
         """Bring tokens into the order of the only route; with several routes the mixers do it, layer by layer."""
         return gather_tokens(tokens, self.first.routes[0]) if self.gather_once else tokens
 
     def forward(
         self,
-        tokens: Float[Tensor, "batch cells features"],
+        tokens: Shaped[Tensor, "batch cells features"],
         mask: Bool[Tensor, "batch cells"] | TokenCoordinates | None = None,
     ) -> Float[Tensor, "batch *cells classes"]:
         """Class scores of tokens in cell order; a class for each cell, in cell order, with readout "cells".
@@ -112,11 +150,18 @@ class StandardModel(nn.Module):
         mask: True where a cell is real, or where the cells of irregular sequences lie; None: the grid's, all real.
         """
         in_order = self.gather_once and mask is None
-        # The residual stream keeps the parameters' dtype under autocast too.
-        x = self.embed(self.permute(tokens) if in_order else tokens).to(self.embed.weight.dtype)
+        x = self._embedded(self.permute(tokens) if in_order else tokens, in_order)
         for block in self.blocks:
             x = block(x, mask, in_order)
         return self.head(self._read(self.norm(x), mask, in_order))
+
+    def _embedded(self, tokens: Tensor, in_order: bool) -> Tensor:
+        # The residual stream keeps the parameters' dtype under autocast too.
+        x = self.embed(tokens[..., 0] if self.vocabulary else tokens).to(self.embed.weight.dtype)
+        if self.positions is None:
+            return x
+        places = self.positions[: x.shape[1]]
+        return x + (places[self.first.routes[0]] if in_order else places)
 
     def _read(self, x: Tensor, mask: Tensor | TokenCoordinates | None, in_order: bool) -> Tensor:
         if self.readout == "cells":
@@ -156,6 +201,12 @@ class StandardModel(nn.Module):
     def kernel(self) -> str:
         """What the first layer's mixer really ran."""
         return self.first.mixers[0].kernel  # type: ignore[return-value]
+
+
+def _id_embedding(vocabulary: int, width: int) -> nn.Embedding:
+    embedding = nn.Embedding(vocabulary, width)
+    nn.init.normal_(embedding.weight, std=EMBEDDING_SPREAD)
+    return embedding
 
 
 def routed_mixer(layer: int, make_mixer: Callable[[int, int], Mixer], routing: Routing, width: int) -> RoutedMixer:

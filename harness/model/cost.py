@@ -23,7 +23,7 @@ def mixing_cost(model: StandardModel, batch: int) -> dict[str, float | None]:
     # A copy, because a mixer notes which kernel it ran, and the record names the one that trained.
     routed = copy.deepcopy(model.first)
     try:
-        flops = _flops_per_token(routed, batch, model.embed.out_features)
+        flops = _flops_per_token(routed, batch, model.width)
     except Exception:
         flops = None
     return {"flops_per_token": flops, "state_size": state_size(model)}

@@ -80,8 +80,13 @@ def _task_shapes(entry: Entry, values: Values) -> str | None:
         return f"sample(split, 12, seed) must give 1 to 12 samples, got {count}"
     cells = int(samples.lengths.max()) if samples.lengths is not None else task.cells
     expected = (count, cells, task.features)
-    if batch.tokens.shape != expected or batch.tokens.dtype != np.float32:
-        return f"tokens must be float32 {list(expected)}, got {batch.tokens.dtype} {list(batch.tokens.shape)}"
+    kind = np.int64 if task.vocabulary else np.float32
+    if batch.tokens.shape != expected or batch.tokens.dtype != kind:
+        wanted = f"{np.dtype(kind)} {list(expected)}"
+        return f"tokens must be {wanted}, got {batch.tokens.dtype} {list(batch.tokens.shape)}"
+    if task.vocabulary and (task.features != 1 or not 0 <= batch.tokens.min() <= batch.tokens.max() < task.vocabulary):
+        found = f"features={task.features} and ids from {batch.tokens.min()} to {batch.tokens.max()}"
+        return f"ids must be from 0, below vocabulary={task.vocabulary}, and features 1, got {found}"
     if not np.isfinite(batch.tokens).all():
         return "tokens must be finite"
     asked = (count, cells) if task.per_token_targets else (count,)

@@ -19,11 +19,14 @@ def check_cell(cell: Cell) -> None:
     protocol_of(cell).check(cell, task_of(cell))
 
 
-def mixing(cell: Cell, task: Task, shape: str, *, width: int, seed: int) -> tuple[Routing, Callable[[int, int], Mixer]]:
+def mixing(
+    cell: Cell, task: Task, shape: str, *, width: int, seed: int, longest: int = 0
+) -> tuple[Routing, Callable[[int, int], Mixer]]:
     """What a cell's layers follow, and what makes the mixer of a layer and a route.
 
     Args:
         shape: the part of the protocol that decides the parameters' shapes; the seeds of initialization hold it.
+        longest: cells of the longest sequence that the mixers meet, where that is none of training.
 
     Raises:
         Unsupported: a scan that does not fit the grid, an architecture that cannot run here.
@@ -40,7 +43,7 @@ def mixing(cell: Cell, task: Task, shape: str, *, width: int, seed: int) -> tupl
             kind="mixer", architecture=cell.architecture, protocol=shape, seed=seed, layer=layer, route=route
         )
         generator = torch.Generator().manual_seed(mixer_seed)
-        return entry.create(values, width=width, length=task.longest, grid=task.grid, generator=generator)
+        return entry.create(values, width=width, length=max(longest, task.longest), grid=task.grid, generator=generator)
 
     return routing, make_mixer
 

@@ -48,6 +48,10 @@ class Data:
         in the parts that go through the model together: one, unless the task is irregular.
         """
         samples = self.samples("train", count)
+        if samples.streamed and batch_size * steps <= len(samples):
+            for step in range(steps):
+                yield self.parts(samples, np.arange(step * batch_size, (step + 1) * batch_size))
+            return
         for indices in self._passes(len(samples), batch_size, steps):
             yield self.parts(samples, indices)
 

@@ -71,6 +71,8 @@ def test_classes_are_balanced_in_random_order(entry, default):
     task = default(entry)
     if len(task.sample("train", 100_000, 3)) < 100_000:
         pytest.skip("a finite task has the classes that its images have")
+    if not task.balanced:
+        pytest.skip("its classes need not be balanced")
     if task.per_token_targets:
         asked = task.sample("train", 3000, 3).target
         frequencies = np.bincount(asked[asked != IGNORE_INDEX], minlength=task.classes) / (asked != IGNORE_INDEX).sum()

@@ -35,6 +35,8 @@ class Trial:
 
     def __init__(self, run: Run, task: Task, recipe: PaperRecipe, report: Report = lambda *_: None):
         name, protocol = f"task {run.cell.task}", "protocol paper"
+        if task.vocabulary:
+            raise Unsupported("the paper's protocol has no embedding, and this task's tokens are ids", "take standard")
         if task.per_token_targets:
             raise Unsupported(f"{protocol} reads one answer a sequence, {name} asks at cells", "take standard")
         if task.classes != 2:

@@ -31,6 +31,17 @@ class Standard(StandardRecipe):
     match=width gives every architecture the same width; match=parameters the width, a multiple of 4, at which its model
         comes nearest to the parameters of `mamba` at `width` along one route; match=state likewise to the state that a
         layer carries from step to step, and what carries none is unsupported. The record has the width.
+    mlp=swiglu has three matrices and no biases; mlp=none leaves the MLP, its norm and its residual out.
+    positions=learned adds a trained vector for each cell to its embedding: it belongs to the cell, not to a step.
+    tied_head: of a task whose classes are its ids, the classifier's weights are the embeddings (no bias).
+    warmup: steps of linear warm-up; -1 is a twentieth of all.
+    epochs: passes over train_samples, in place of steps. stop_at: training ends once validation accuracy has reached
+        this; patience: or has not risen for so many evaluations; 0 for neither. The last state is scored, never the
+        best by test, and a stopped run's last accuracy stands for the rest of its learning curve.
+    ssm_learning_rate: the most that the mixers' state space parameters (A, dt, D as they mark them) train with, without
+        decay; 0 trains them with the others.
+    test_length: lengths, separated by spaces, of further test sets for the trained model; the record has the accuracy
+        at each (`length_accuracy`). The task says what is longer.
     """
 
     timed = True
@@ -63,6 +74,8 @@ class Standard(StandardRecipe):
 
         if task.irregular:
             raise NotImplementedError("sequences of many lengths train one run at a time")
+        if self.stops_early:
+            raise NotImplementedError("runs that validation may stop train one at a time")
         if type(self).make_optimizer is not StandardRecipe.make_optimizer and not self.elementwise_optimizer:
             raise NotImplementedError(f"{type(self).__name__} does not say that its optimizer is elementwise")
         models = [self.build(run.cell, task, seed=run.seed).to(run.device) for run in runs]

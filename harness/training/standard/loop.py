@@ -88,6 +88,8 @@ def train(learner: Learner, replicas: Sequence[Replica], recipe: StandardRecipe)
             replica.check(step, loss, DIVERGENCE_LOSS)
         if step % recipe.evaluate_every == 0 or step == recipe.steps:
             _validate(learner, replicas, validation, step)
+            if recipe.stops_early and all(r.diverged or recipe.stops_after(r.curve.accuracy) for r in replicas):
+                return
         for replica in replicas:
             if replica.diverged is None and replica.train_loss is not None:
                 replica.report(step, recipe.steps, replica.train_loss, replica.curve.accuracy[-1])

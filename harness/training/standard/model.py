@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.contracts import Task
-from harness.contracts.errors import UserError
+from harness.contracts.errors import Unsupported, UserError
 from harness.contracts.seeds import seeded_torch
 from harness.model.backbone import StandardModel
 from harness.model.matching import REFERENCE, matched_width
@@ -34,7 +34,15 @@ def build_model(cell: Cell, task: Task, recipe: StandardRecipe, *, seed: int) ->
 
 
 def _build(cell: Cell, task: Task, recipe: StandardRecipe, *, width: int, seed: int) -> StandardModel:
-    routing, make_mixer = mixing(cell, task, recipe.shape, width=width, seed=seed)
+    longest = max(task.longest, *(task.at_length(length).longest for length in recipe.test_lengths), 0)
+    if recipe.positions == "learned" and task.irregular:
+        raise Unsupported("positions=learned is a table of cells, and these sequences lie anywhere", "take none")
+    if recipe.tied_head and task.vocabulary != task.classes:
+        raise UserError(
+            f"protocol tied_head: the classes must be the vocabulary, got classes={task.classes} and"
+            f" vocabulary={task.vocabulary}; take tied_head=false"
+        )
+    routing, make_mixer = mixing(cell, task, recipe.shape, width=width, seed=seed, longest=longest)
     with seeded_torch(backbone_generator(task, recipe.shape, seed)):
         return StandardModel(
             features=task.features,
@@ -45,6 +53,11 @@ def _build(cell: Cell, task: Task, recipe: StandardRecipe, *, width: int, seed: 
             readout="cells" if task.per_token_targets else recipe.readout,
             make_mixer=make_mixer,
             routing=routing,
+            vocabulary=task.vocabulary,
+            mlp=recipe.mlp,
+            positions=recipe.positions,
+            cells=longest,
+            tied_head=recipe.tied_head,
         )
 
 

@@ -26,6 +26,9 @@ TRANSFER_SAMPLES = 512
 """The first samples of the test set, by which a trained model is tried along other scans: enough for a mean over seeds,
 where reading the whole set by six scans would take a sixth of a small run."""
 
+TOGETHER_CELLS = 2**16
+"""Cells of the longer sequences that go through the model together."""
+
 
 @dataclass
 class Curve:
@@ -47,13 +50,16 @@ class Curve:
         """The first step at which validation accuracy had reached `accuracy`, or None: censored."""
         return next((step for step, value in zip(self.steps, self.accuracy, strict=True) if value >= accuracy), None)
 
-    @property
-    def area(self) -> float:
-        """Mean validation accuracy over training: the trapezoid area under the curve over the number of steps."""
-        span = self.steps[-1] - self.steps[0]
+    def area(self, steps: int) -> float:
+        """Mean validation accuracy over so many steps: the trapezoid area under the curve over their number. Where
+        training was stopped early the last value stands for the rest.
+        """
+        points = list(zip(self.steps, self.accuracy, strict=True))
+        if self.steps[-1] < steps:
+            points.append((steps, self.accuracy[-1]))
+        span = points[-1][0] - points[0][0]
         if span == 0:
             return self.accuracy[-1]
-        points = list(zip(self.steps, self.accuracy, strict=True))
         return sum((b - a) * (u + v) / 2 for (a, u), (b, v) in zip(points, points[1:], strict=False)) / span
 
 
@@ -92,11 +98,12 @@ def outcome_of(model: StandardModel, run: Run, task: Task, recipe: StandardRecip
         "threshold_accuracy": threshold,
         "steps_to_threshold": curve.steps_to(threshold),
         "steps": recipe.steps,
-        "mean_validation_accuracy": curve.area,
+        "stopped_at": curve.steps[-1] if curve.steps[-1] < recipe.steps else None,
+        "mean_validation_accuracy": curve.area(recipe.steps),
         "curve": {"step": curve.steps, "validation_accuracy": curve.accuracy, "train_loss": curve.train_loss},
         "learning_rate": recipe.learning_rate,
         "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
-        "width": model.embed.out_features,
+        "width": model.width,
         "kernel": model.kernel,
         **mixing_cost(model, recipe.batch_size),
     }
@@ -106,8 +113,25 @@ def outcome_of(model: StandardModel, run: Run, task: Task, recipe: StandardRecip
     tokens, _, mask = next(iter(test))
     return outcome | {
         "decay_quantiles": decay_quantiles(model, tokens, mask),
+        "length_accuracy": accuracy_at_lengths(model, run, task, recipe),
         "transfer": transfer(model, run, task, recipe, replica.data),
     }
+
+
+def accuracy_at_lengths(model: StandardModel, run: Run, task: Task, recipe: StandardRecipe) -> dict[str, float] | None:
+    """Test accuracy of the trained model on sequences of each of the protocol's other lengths, by the length."""
+    if not recipe.test_lengths:
+        return None
+    found: dict[str, float] = {}
+    scan = scan_of(run.cell)
+    for length in recipe.test_lengths:
+        other = task.at_length(length)
+        model.follow(routing_of(scan, other.grid, subject=f"scan {run.cell.scan}"))
+        data = Data(other, spec=f"{run.cell.task} at length {length}", seed=run.seed, device=run.device)
+        batch = max(1, min(256, TOGETHER_CELLS // other.cells))
+        found[str(length)] = evaluate(model, data.evaluation("test", recipe.test_samples, batch_size=batch))[0]
+    model.follow(routing_of(scan, task.grid, subject=f"scan {run.cell.scan}"))
+    return found
 
 
 def transfer(model: StandardModel, run: Run, task: Task, recipe: StandardRecipe, data: Data) -> dict[str, float] | None:
