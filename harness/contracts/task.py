@@ -82,6 +82,8 @@ class Task(ABC):
     balanced: every class is asked for equally often; where it is the class of a sequence, as evenly as counts allow.
     per_token_targets: some cells of a sequence have a target of their own, [batch, cells], rather than one class for
         the whole sequence. Accuracy is then the share of those cells that are right.
+    from_final_step: with per-token targets, every cell's class is to be told from the final step alone: the model reads
+        that one out and decodes it cell by cell (compression).
     tests_locality: claims that only where tokens stand relative to each other tells the classes apart; the contract
         suite then holds the order-blind and the position-marginal ceiling within .02 of chance.
     irregular: every sequence is a set of cells of its own, with holes and of its own number (the tiles of a slide).
@@ -99,6 +101,7 @@ class Task(ABC):
     vocabulary: int = 0
     balanced: bool = True
     per_token_targets: bool = False
+    from_final_step: bool = False
     tests_locality: bool = False
     irregular: bool = False
     test_train_ratio: float = 0.0

@@ -80,6 +80,28 @@ class AttentionPool(nn.Module):
         return torch.einsum("bc,bcw->bw", scores.softmax(1).to(x.dtype), x)
 
 
+class CellDecoder(nn.Module):
+    """What stands in each cell, from one vector a sequence: the vector and a sinusoidal encoding of the cell, added up,
+    go through two layers, each norm, linear, GELU, without a residual.
+
+    Source: the decoder of the auto-encoder in athms/mad-lab, mad/model/auto_encoder.py (Poli et al., arXiv 2403.17844).
+    """
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.layers = nn.Sequential(
+            *(part for _ in range(2) for part in (RMSNorm(width), nn.Linear(width, width), nn.GELU())), RMSNorm(width)
+        )
+
+    def forward(self, x: Float[Tensor, "batch width"], cells: int) -> Float[Tensor, "batch {cells} width"]:
+        """Decode `cells` cells."""
+        width = x.shape[-1]
+        frequencies = 10_000.0 ** -(torch.arange((width + 1) // 2, device=x.device) / max(1, (width + 1) // 2 - 1))
+        angles = torch.arange(cells, device=x.device)[:, None] * frequencies
+        places = torch.cat([angles.sin(), angles.cos()], dim=-1)[:, :width]
+        return self.layers(x[:, None] + places.to(x.dtype))
+
+
 class StandardModel(nn.Module):
     """Embedding, blocks, norm, readout, classifier: the backbone that is the same for every mixer.
 
@@ -95,6 +117,7 @@ class StandardModel(nn.Module):
         routing: what the layers follow.
         readout: "mean" over real cells; "attention" over them (`AttentionPool`); or "last": the mean over the last
             layer's sequences of each one's final real step. "cells" reads nothing out: every cell is classified.
+            "decoded" decodes what "last" reads cell by cell (`CellDecoder`).
     """
 
     def __init__(
@@ -129,6 +152,7 @@ class StandardModel(nn.Module):
         if tied_head:
             self.head.weight = self.embed.weight
         self.pool = AttentionPool(width) if readout == "attention" else None
+        self.decoder = CellDecoder(width) if readout == "decoded" else None
 
     def follow(self, routing: Routing) -> None:
         """Take other routes, as many as before; the parameters stay what they are."""
@@ -166,8 +190,9 @@ class StandardModel(nn.Module):
     def _read(self, x: Tensor, mask: Tensor | TokenCoordinates | None, in_order: bool) -> Tensor:
         if self.readout == "cells":
             return self.first.permute(x, self.first.ranks[0], self.first.routes[0]) if in_order else x  # type: ignore[return-value]
-        if self.readout == "last":
-            return x[:, -1] if in_order else self._final_steps(x, mask)
+        if self.readout in ("last", "decoded"):
+            final = x[:, -1] if in_order else self._final_steps(x, mask)
+            return final if self.decoder is None else self.decoder(final, x.shape[1])
         mask = mask.mask if isinstance(mask, TokenCoordinates) else mask
         if self.pool is not None:
             return self.pool(x, mask)

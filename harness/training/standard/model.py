@@ -50,7 +50,7 @@ def _build(cell: Cell, task: Task, recipe: StandardRecipe, *, width: int, seed: 
             width=width,
             depth=recipe.depth,
             expansion=recipe.expansion,
-            readout="cells" if task.per_token_targets else recipe.readout,
+            readout=_readout(task, recipe),
             make_mixer=make_mixer,
             routing=routing,
             vocabulary=task.vocabulary,
@@ -59,6 +59,12 @@ def _build(cell: Cell, task: Task, recipe: StandardRecipe, *, width: int, seed: 
             cells=longest,
             tied_head=recipe.tied_head,
         )
+
+
+def _readout(task: Task, recipe: StandardRecipe) -> str:
+    if task.per_token_targets:
+        return "decoded" if task.from_final_step else "cells"
+    return recipe.readout
 
 
 def check_transfer(cell: Cell, task: Task, recipe: StandardRecipe, model: StandardModel) -> None:
