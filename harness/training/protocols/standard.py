@@ -12,7 +12,7 @@ from harness.registry.cells import Cell, Run
 from harness.training.standard.recipe import StandardRecipe
 
 
-@protocols.register("standard", version=1)
+@protocols.register("standard", version=2)
 @dataclass(frozen=True, kw_only=True)
 class Standard(StandardRecipe):
     """Embed, depth x [norm, mixer, residual, norm, MLP, residual], readout; cross-entropy; AdamW.

@@ -130,7 +130,9 @@ class StandardRecipe(Protocol):
         """
         from torch.optim import AdamW
 
-        return AdamW(self.weight_decay_groups(model), lr=self.learning_rate)
+        on_cpu = all(parameter.device.type == "cpu" for parameter in model.parameters())
+        # On a CPU one loop over each tensor instead of ten operations.
+        return AdamW(self.weight_decay_groups(model), lr=self.learning_rate, fused=on_cpu)
 
     def weight_decay_groups(self, model: "nn.Module") -> "list[dict[str, object]]":
         """Parameter groups: matrices decay, vectors and biases do not, nor does what is marked `_no_weight_decay`.
