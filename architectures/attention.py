@@ -7,8 +7,11 @@ from typing import Annotated, Literal
 from harness.contracts.light import Generator, Mixer
 from harness.registry import Range, architectures
 
+from ._short_conv import with_short_conv
+
 
 @architectures.register("global-attention", version=1)
+@with_short_conv
 def global_attention(
     width: int,
     length: int,
@@ -33,6 +36,7 @@ def global_attention(
 
 
 @architectures.register("local-attention", version=1)
+@with_short_conv
 def local_attention(
     width: int,
     length: int,

@@ -7,8 +7,11 @@ from typing import Annotated
 from harness.contracts.light import Generator, Mixer
 from harness.registry import Range, architectures
 
+from ._short_conv import with_short_conv
+
 
 @architectures.register("depthwise-conv", version=1)
+@with_short_conv
 def depthwise_conv(width: int, generator: Generator, taps: Annotated[int, Range(2, 4096)] = 4) -> Mixer:
     """Depthwise convolution: a causal filter of a few taps a channel and a pointwise projection, nothing else.
 

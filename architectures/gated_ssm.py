@@ -7,8 +7,11 @@ from typing import Annotated, Literal
 from harness.contracts.light import Generator, Mixer
 from harness.registry import Range, architectures
 
+from ._short_conv import with_short_conv
+
 
 @architectures.register("gated-ssm", version=1)
+@with_short_conv
 def gated_ssm(
     width: int,
     generator: Generator,
@@ -36,6 +39,7 @@ def gated_ssm(
 
 
 @architectures.register("ungated-ssm", version=1)
+@with_short_conv
 def ungated_ssm(
     width: int,
     generator: Generator,

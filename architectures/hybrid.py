@@ -5,8 +5,11 @@ from __future__ import annotations
 from harness.contracts.light import Generator, Mixer
 from harness.registry import architectures
 
+from ._short_conv import with_short_conv
+
 
 @architectures.register("hybrid", version=1)
+@with_short_conv
 def hybrid(
     width: int,
     length: int,

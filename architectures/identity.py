@@ -5,8 +5,11 @@ from __future__ import annotations
 from harness.contracts.light import Mixer
 from harness.registry import architectures
 
+from ._short_conv import with_short_conv
+
 
 @architectures.register("identity", version=1)
+@with_short_conv
 def identity() -> Mixer:
     """Nothing is mixed: every step receives itself. With readout=attention, attention-based MIL (ABMIL).
 

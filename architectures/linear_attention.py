@@ -7,8 +7,11 @@ from typing import Annotated
 from harness.contracts.light import Generator, Mixer
 from harness.registry import Range, architectures
 
+from ._short_conv import with_short_conv
+
 
 @architectures.register("linear-attention", version=1)
+@with_short_conv
 def linear_attention(width: int, generator: Generator, heads: Annotated[int, Range(1, 256)] = 4) -> Mixer:
     """Multi-head causal linear attention: a feature map in place of the softmax.
 
@@ -26,6 +29,7 @@ def linear_attention(width: int, generator: Generator, heads: Annotated[int, Ran
 
 
 @architectures.register("gated-linear-attention", version=1)
+@with_short_conv
 def gated_linear_attention(
     width: int,
     generator: Generator,

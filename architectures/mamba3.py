@@ -7,8 +7,11 @@ from typing import Annotated
 from harness.contracts.light import Generator, Mixer
 from harness.registry import Range, architectures
 
+from ._short_conv import with_short_conv
+
 
 @architectures.register("mamba3", version=1)
+@with_short_conv
 def mamba3(
     width: int,
     generator: Generator,

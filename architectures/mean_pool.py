@@ -5,8 +5,11 @@ from __future__ import annotations
 from harness.contracts.light import Mixer
 from harness.registry import architectures
 
+from ._short_conv import with_short_conv
+
 
 @architectures.register("mean-pool", version=1)
+@with_short_conv
 def mean_pool() -> Mixer:
     """Permutation-equivariant control: every step receives the mean of all real steps.
 

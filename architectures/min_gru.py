@@ -7,8 +7,11 @@ from typing import Annotated
 from harness.contracts.light import Generator, Mixer
 from harness.registry import Range, architectures
 
+from ._short_conv import with_short_conv
+
 
 @architectures.register("min-gru", version=1)
+@with_short_conv
 def min_gru(width: int, generator: Generator, expand: Annotated[int, Range(1, 64)] = 1) -> Mixer:
     """minGRU: a gated recurrent unit whose gate and candidate depend on the token alone.
 

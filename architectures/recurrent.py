@@ -5,8 +5,11 @@ from __future__ import annotations
 from harness.contracts.light import Generator, Mixer
 from harness.registry import architectures
 
+from ._short_conv import with_short_conv
+
 
 @architectures.register("lstm", version=1)
+@with_short_conv
 def lstm(width: int, generator: Generator) -> Mixer:
     """Long short-term memory, one layer of torch's own.
 
@@ -20,6 +23,7 @@ def lstm(width: int, generator: Generator) -> Mixer:
 
 
 @architectures.register("gru", version=1)
+@with_short_conv
 def gru(width: int, generator: Generator) -> Mixer:
     """Gated recurrent unit, one layer of torch's own.
 

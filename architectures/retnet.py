@@ -7,8 +7,11 @@ from typing import Annotated
 from harness.contracts.light import Generator, Mixer
 from harness.registry import Range, architectures
 
+from ._short_conv import with_short_conv
+
 
 @architectures.register("retnet", version=1)
+@with_short_conv
 def retnet(
     width: int,
     generator: Generator,

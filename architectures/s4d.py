@@ -7,8 +7,11 @@ from typing import Annotated, Literal
 from harness.contracts.light import Generator, Mixer
 from harness.registry import Range, architectures
 
+from ._short_conv import with_short_conv
+
 
 @architectures.register("s4d", version=1)
+@with_short_conv
 def s4d(
     width: int,
     generator: Generator,

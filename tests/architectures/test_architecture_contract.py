@@ -38,6 +38,14 @@ VARIANTS = [
     "local-attention:window=20",
     "local-attention:positions=rotary",
     "local-attention:positions=2d,causal=true",
+    "global-attention:conv=3",
+    "global-attention:conv=4,causal=true,positions=rotary",
+    "local-attention:conv=1",
+    "mean-pool:conv=2",
+    "identity:conv=4",
+    "gated-ssm:conv=3",
+    "rwkv7:conv=3",
+    'hybrid:conv=2,pattern="s4d:conv=3+global-attention"',
 ]
 SPECS = architectures.names() + VARIANTS
 each_spec = pytest.mark.parametrize("spec", SPECS)
