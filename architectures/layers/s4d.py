@@ -14,6 +14,7 @@ from harness.contracts.mixer import Steps
 from harness.contracts.seeds import seeded_torch
 
 from ..ops.diagonal_ssm import diagonal_convolution, diagonal_reference
+from ..ops.long_conv import fft_flops
 from .padding import StepMixer
 
 SHORTEST_STEP, LONGEST_STEP = 0.001, 0.1
@@ -52,11 +53,8 @@ class S4D(StepMixer):
         return self._read_out(x, diagonal_reference(x, *self._system()))
 
     def uncounted_flops(self, length: int) -> int:
-        """Two real transforms of a channel's inputs, of twice the length n at 5/2 n log2 n, and their product with that
-        of the kernel; the kernel's own transform serves the whole batch and is left out.
-        """
-        points = 2 * length
-        return round(len(self.d) * (5 * points * math.log2(points) + 3 * points))
+        """The convolution's."""
+        return fft_flops(len(self.d), length)
 
     def decays(self, x: Steps) -> Float[Tensor, "batch length width state"]:
         """|exp(Delta A)|, the same at every step."""

@@ -38,6 +38,8 @@ VARIANTS = [
     "local-attention:window=20",
     "local-attention:positions=rotary",
     "local-attention:positions=2d,causal=true",
+    "h3:state=6,headdim=4",
+    "hyena:conv=0,hidden=5,features=7",
     "global-attention:conv=3",
     "global-attention:conv=4,causal=true,positions=rotary",
     "local-attention:conv=1",
