@@ -51,9 +51,10 @@ class LongFilter(nn.Module):
         step = torch.arange(length, dtype=self.rates.dtype, device=self.rates.device)[:, None]
         place, angle = step / max(self.length - 1, 1), 2 * math.pi * step / self.length * self.bands
         h = torch.cat([place, torch.cos(angle), -torch.sin(angle)], dim=1)
-        for layer in self.layers:
-            h = torch.sin(self.frequency * layer(h))
-        return torch.exp(-place * self.rates) * self.last(h)
+        with torch.autocast(h.device.type, enabled=False):  # in 16 bits neighbouring places would be one
+            for layer in self.layers:
+                h = torch.sin(self.frequency * layer(h))
+            return torch.exp(-place * self.rates) * self.last(h)
 
 
 class Hyena(StepMixer):

@@ -48,7 +48,9 @@ def vandermonde_kernel(
     """K_0 .. K_{length - 1} of every channel."""
     kept, written = discretized(a, step_size, bilinear)
     steps = torch.arange(length, device=a.device, dtype=step_size.dtype)
-    powers = kept[..., None] ** steps if bilinear else torch.exp((a * step_size[:, None])[..., None] * steps)
+    # A bilinear step can keep nothing, whose logarithm is infinite; 1e-300 is lost beside any other number.
+    exponent = torch.log(kept + 1e-300) if bilinear else a * step_size[:, None]
+    powers = torch.exp(exponent[..., None] * steps)
     return 2 * einsum(c * written, powers, "width state, width state length -> length width").real
 
 
