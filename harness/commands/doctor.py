@@ -24,8 +24,8 @@ NOTES = {
     "triton": "mamba-ssm imports it",
     "transformers": "mamba-ssm imports it",
     "causal-conv1d": "CUDA machines only",
-    "flash-linear-attention": "CUDA machines only; linear-attention, gated-linear-attention, retnet, gated-deltanet and"
-    " rwkv7 then run in its kernels with --dtype tf32 or bfloat16",
+    "flash-linear-attention": "CUDA machines only; linear-attention, gated-linear-attention, retnet, gated-deltanet,"
+    " deltanet and rwkv7 then run in its kernels with --dtype tf32 or bfloat16",
     "ray": "for --executor ray",
     "pytest-benchmark": "for tests/benchmarks",
 }
