@@ -18,8 +18,8 @@ ARCHITECTURES = (
     "retnet", "gated-deltanet", "rwkv7", "lstm", "gru", "min-gru", "depthwise-conv", "local-attention",
     "global-attention:positions=rotary", "hybrid", "mean-pool",
 )  # fmt: skip
-"""All that were here when it was run, each as its paper has it by default; attention over everything with rotary positions, since
-without any it is blind to order by construction, which mean-pool stands for."""
+"""All that were here when it was run, each as its paper has it by default; attention over everything with rotary
+positions, since without any it is blind to order by construction, which mean-pool stands for."""
 
 STEPS = 300
 SEEDS = 5
