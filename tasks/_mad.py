@@ -25,6 +25,8 @@ class InContextRecall(IdTask):
         noise: share of pairs that are two tokens of noise instead. noise_vocabulary: how many ids noise has.
     """
 
+    next_token = True
+
     def __init__(self, name: str, *, length: int, vocabulary: int, noise_vocabulary: int, noise: float):
         self.keys = (vocabulary - noise_vocabulary) // 2
         self.values = vocabulary - noise_vocabulary - self.keys

@@ -42,6 +42,8 @@ class Copying(IdTask):
     README's commands, from memory).
     """
 
+    next_token = True
+
     def __init__(
         self,
         *,

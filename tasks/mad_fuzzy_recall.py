@@ -48,6 +48,7 @@ class MadFuzzyRecall(IdTask):
     configs/tasks/fuzzy-in-context-recall.yml (baseline: 12,800 training sequences).
     """
 
+    next_token = True
     chunk: ClassVar[int] = 256
 
     def __init__(

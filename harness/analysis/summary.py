@@ -121,6 +121,11 @@ class Row:
         """Median steps over the runs that have a score; one that never got there is later than any."""
         return censored_median(steps_of(self.records))
 
+    def at_length(self, length: str) -> Interval:
+        """Mean test accuracy of the trained models on sequences of another length."""
+        found = [(record.get("length_accuracy") or {}).get(length) for record in self.records]
+        return mean_interval([accuracy for accuracy in found if accuracy is not None])
+
     @cached_property
     def stale(self) -> bool:
         return any(map(is_stale, {record["source"]: record for record in self.records}.values()))

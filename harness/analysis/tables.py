@@ -14,9 +14,10 @@ from harness.registry.cells import LrSelection, display_spec
 from harness.registry.specs import parse_spec
 from harness.store.dataframe import SPEED_COLUMNS
 
+from .controls import BY_TABLE, Controls, control_line, mark_of
 from .pareto import Dominance, Standing
 from .ranking import Ranking, Untestable
-from .statistics import Comparison, Interval, Verdict, mean_interval
+from .statistics import Comparison, Interval, Verdict
 from .summary import Finding, Row, tables_of
 
 RESAMPLED_CAPTION = "seeds test on folds of the same images; intervals and tests are corrected for that"
@@ -65,14 +66,14 @@ def _known(rows: Sequence[Row], name: str) -> Any:
     return next((row.get(name) for row in rows if row.get(name) is not None), None)
 
 
-def columns_of(rows: Sequence[Row]) -> dict[str, list[str]]:
-    """The columns of a table of one task: header to texts."""
+def columns_of(rows: Sequence[Row], controls: Controls | None = None) -> dict[str, list[str]]:
+    """The columns of a table of one task, header to texts; what stays below logistic regression says so."""
     threshold = _known(rows, "threshold_accuracy")
     steps = f"steps to {threshold:.2f}" if threshold else "steps to threshold"
     columns = {
         "architecture": [display_spec("architecture", row.architecture) for row in rows],
         "scan": [display_spec("scan", row.scan) for row in rows],
-        "test accuracy": [accuracy_text(row) for row in rows],
+        "test accuracy": [accuracy_text(row) + mark_of(row, controls) for row in rows],
         steps: [steps_text(row) for row in rows],
         "AULC": [f"{row.aulc.mean:.3f}" if row.aulc.n else "" for row in rows],
         "train tok/s": [speed_text(row, "train_tokens_per_second") for row in rows],
@@ -83,16 +84,10 @@ def columns_of(rows: Sequence[Row]) -> dict[str, list[str]]:
     }
     lengths = parse_spec(rows[0].protocol, axis="protocol").parameters.get("test_length", "none")
     for length in dict.fromkeys(lengths.split()) if lengths != "none" else ():
-        columns[f"at length {length}"] = [interval_text(at_length(row, length)) for row in rows]
+        columns[f"at length {length}"] = [interval_text(row.at_length(length)) for row in rows]
     if rows[0].lr_selection is not None:
         columns["rate"] = [rate_text(row) for row in rows]
     return columns
-
-
-def at_length(row: Row, length: str) -> Interval:
-    """Mean test accuracy of a cell's trained models on sequences of another length."""
-    found = [(record.get("length_accuracy") or {}).get(length) for record in row.records]
-    return mean_interval([accuracy for accuracy in found if accuracy is not None])
 
 
 def cost_columns_of(rows: Sequence[Row]) -> dict[str, list[str]]:
@@ -241,7 +236,7 @@ def terminal_table(columns: dict[str, list[str]], *, width: int | None = None) -
     return "\n".join([*(line.rstrip() for line in text.getvalue().splitlines()), *below])
 
 
-def _flat(row: Row) -> dict[str, Any]:
+def _flat(row: Row, controls: Controls) -> dict[str, Any]:
     """Raw numbers, for CSV and JSON."""
 
     def facts(names: str) -> dict[str, Any]:
@@ -262,6 +257,7 @@ def _flat(row: Row) -> dict[str, Any]:
         "mean_validation_accuracy": _number(row.aulc.mean),
         **{name: row.speed.get(name) for name in SPEED_COLUMNS},
         **facts("learning_rate parameters state_size flops_per_token kernel"),
+        "controls": dict(controls) or None,
         "stale": row.stale,
     }
 
@@ -270,14 +266,21 @@ def _number(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def render(rows: Sequence[Row], findings: Sequence[Finding], *, form: str, width: int | None = None) -> str:
+def render(
+    rows: Sequence[Row],
+    findings: Sequence[Finding],
+    *,
+    form: str,
+    width: int | None = None,
+    controls: BY_TABLE | None = None,
+) -> str:
     """The whole answer to a run in one of the four formats."""
+    beside = controls or {}
+    flat = [_flat(row, beside.get(row.table, {})) for row in rows]
     if form == "json":
-        return json.dumps(
-            {"cells": [_flat(row) for row in rows], "findings": [finding_text(f) for f in findings]}, indent=1
-        )
+        return json.dumps({"cells": flat, "findings": [finding_text(f) for f in findings]}, indent=1)
     if form == "csv":
-        flat = [row | {"lr_selection": json.dumps(row["lr_selection"])} for row in map(_flat, rows)]
+        flat = [row | {name: json.dumps(row[name]) for name in ("lr_selection", "controls")} for row in flat]
         text = io.StringIO()
         writer = csv.DictWriter(text, fieldnames=list(flat[0]), lineterminator="\n")
         writer.writeheader()
@@ -285,7 +288,8 @@ def render(rows: Sequence[Row], findings: Sequence[Finding], *, form: str, width
         return text.getvalue().rstrip("\n")
     parts = []
     for table in tables_of(rows):
-        columns, captions = columns_of(table), caption_of(table)
+        found = beside.get(table[0].table)
+        columns, captions = columns_of(table, found), [*caption_of(table), *([control_line(found)] if found else [])]
         if form == "markdown":
             parts += ["  \n".join(captions), markdown_table(columns | cost_columns_of(table))]
         else:

@@ -191,7 +191,10 @@ def _task_facts(task, output: str | None) -> dict[str, object]:
         "grid": list(task.grid),
         **{name: getattr(task, name) for name in ("features", "vocabulary", "classes", "chance")},
         **{name: accuracy and accuracy.value for name, accuracy in (known | {"oracle": found.oracle}).items()},
-        **{name: getattr(task, name) for name in ("per_token_targets", "from_final_step", "tests_locality")},
+        **{
+            name: getattr(task, name)
+            for name in ("per_token_targets", "from_final_step", "next_token", "tests_locality")
+        },
         "example_target": batch.target[0].tolist(),
         "example_tokens": f"{batch.tokens.dtype} {list(batch.tokens[:1].shape)}, mean {batch.tokens[0].mean():.3f}",
     }

@@ -84,6 +84,8 @@ class Task(ABC):
         the whole sequence. Accuracy is then the share of those cells that are right.
     from_final_step: with per-token targets, every cell's class is to be told from the final step alone: the model reads
         that one out and decodes it cell by cell (compression).
+    next_token: a target is the token of the next cell, so that whoever sees later cells reads the answer off: the task
+        runs only with causal mixers, along one route that follows the cells.
     tests_locality: claims that only where tokens stand relative to each other tells the classes apart; the contract
         suite then holds the order-blind and the position-marginal ceiling within .02 of chance.
     irregular: every sequence is a set of cells of its own, with holes and of its own number (the tiles of a slide).
@@ -102,6 +104,7 @@ class Task(ABC):
     balanced: bool = True
     per_token_targets: bool = False
     from_final_step: bool = False
+    next_token: bool = False
     tests_locality: bool = False
     irregular: bool = False
     test_train_ratio: float = 0.0

@@ -8,6 +8,7 @@ from harness.analysis.summary import findings_of, rows_of
 from harness.analysis.tables import render
 from harness.store.store import Store
 
+from .controls import controls_by_table
 from .execution import resolve_device
 from .loggers import RunLogger
 from .open_loggers import opened
@@ -51,5 +52,7 @@ def run_request(
     outcome = runner.outcome
     if form is not None:
         rows = rows_of(outcome.records, outcome.timings)
-        outcome.table = render(rows, findings_of(rows, primary), form=form, width=width)
+        with Store(request.store_path) as store:
+            controls = controls_by_table(store, rows, overwrite=request.overwrite)
+        outcome.table = render(rows, findings_of(rows, primary), form=form, width=width, controls=controls)
     return outcome

@@ -155,6 +155,30 @@ def test_a_task_of_one_length_says_so():
         start(cell)
 
 
+@pytest.mark.parametrize(
+    ("architecture", "scan", "reason"),
+    [
+        ("mean-pool", "horizontal", "is not causal"),
+        ("global-attention", "horizontal", "is not causal"),
+        ("gru", "horizontal.reversed", "visits later cells first"),
+        ("gru", "bidirectional", "visits later cells first"),
+    ],
+)
+def test_where_the_next_token_is_the_answer_nobody_may_see_it(architecture, scan, reason):
+    record = execute(Run(cell=cell_of("", "mad-in-context-recall:length=8", architecture, scan), seed=0))
+    assert record["status"] == "unsupported" and reason in record["reason"]
+
+
+@pytest.mark.parametrize("architecture", ["gru", "global-attention:causal=true", "mamba"])
+def test_causal_mixers_run_and_do_not_see_it(architecture):
+    model, data = start(cell_of("", "mad-in-context-recall:length=8", architecture))
+    tokens, _, _ = first_batch(data)
+    changed = tokens.clone()
+    changed[:, 4:] = (changed[:, 4:] + 1) % 16
+    torch.testing.assert_close(model(tokens)[:, :4], model(changed)[:, :4], rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(model(tokens)[:, 4:], model(changed)[:, 4:], atol=1e-3)
+
+
 def test_the_papers_protocol_refuses_ids():
     record = execute(Run(cell=cell_from(TASK, "gated-ssm", "horizontal", "paper:steps=2"), seed=0))
     assert record["status"] == "unsupported" and "are ids" in record["reason"]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from harness.contracts import Task
 from harness.contracts.errors import Unsupported, UserError
 from harness.contracts.seeds import seeded_torch
 from harness.model.backbone import StandardModel
 from harness.model.matching import REFERENCE, matched_width
-from harness.model.routed import routing_of
+from harness.model.routed import RoutedMixer, routing_of
 from harness.registry.cells import Cell, cell_from
 from harness.registry.routing import scan_from
 from harness.training.build import backbone_generator, mixing
@@ -44,7 +46,7 @@ def _build(cell: Cell, task: Task, recipe: StandardRecipe, *, width: int, seed: 
         )
     routing, make_mixer = mixing(cell, task, recipe.shape, width=width, seed=seed, longest=longest)
     with seeded_torch(backbone_generator(task, recipe.shape, seed)):
-        return StandardModel(
+        model = StandardModel(
             features=task.features,
             classes=task.classes,
             width=width,
@@ -59,6 +61,24 @@ def _build(cell: Cell, task: Task, recipe: StandardRecipe, *, width: int, seed: 
             cells=longest,
             tied_head=recipe.tied_head,
         )
+    if task.next_token:
+        _check_order(cell, model)
+    return model
+
+
+def _check_order(cell: Cell, model: StandardModel) -> None:
+    """Raise Unsupported where a cell's class could be read off later cells."""
+    layers = [module for module in model.modules() if isinstance(module, RoutedMixer)]
+    mixers: list[Any] = [mixer for layer in layers for mixer in layer.mixers]
+    if not all(mixer.causal for mixer in mixers):
+        raise Unsupported(
+            f"architecture {cell.architecture} is not causal, and the next token is the answer", "take a causal one"
+        )
+    for layer in layers:
+        if len(layer.routes) > 1 or layer.routes[0].tolist() != list(range(layer.routes.shape[1])):
+            raise Unsupported(
+                f"scan {cell.scan} visits later cells first, and the next token is the answer", "take horizontal"
+            )
 
 
 def _readout(task: Task, recipe: StandardRecipe) -> str:
