@@ -1,10 +1,10 @@
 """Trivial controls: what they score where the answer is known, and how tables show them."""
 
 import json
+import re
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
@@ -33,7 +33,7 @@ def test_digits_are_what_scikit_learn_makes_of_them():
     assert found["logistic_regression"] == LogisticRegression(max_iter=100).fit(x, y).score(inputs, answers)
     assert found["nearest_neighbour"] == KNeighborsClassifier(1, algorithm="brute").fit(x, y).score(inputs, answers)
     assert found["majority"] == np.mean(answers == np.bincount(y).argmax())
-    assert found["logistic_regression"] > 0.93 and len(load_digits().target) == len(y) + len(answers) + 180
+    assert found["logistic_regression"] > 0.93  # what is known of this set
 
 
 def test_a_bag_tells_majorities_and_no_places():
@@ -48,8 +48,13 @@ def test_a_lookup_table_is_learned_by_logistic_regression_on_ids():
 
 
 def test_what_the_next_token_would_tell_is_not_shown():
-    """Copying: a control that saw the cell behind the bar would read the answer there."""
-    assert found_of("copying:length=6,shortest=4,letters=4,context=15")["logistic_regression"] < 0.6
+    """In-context recall: a control that saw the cell behind the key would read the answer there."""
+    text = tasks.canonical("mad-in-context-recall:length=8")
+    entry, values = tasks.parse(text)
+    flat = room._examples(Data(entry.create(values), spec=text, seed=0), "test", 50, 100).flat.toarray()
+    by_distance = flat.reshape(len(flat), 13, 16).sum(axis=(0, 2))
+    assert by_distance[6] == len(flat) and not by_distance[7:].any()
+    assert found_of("copying")["logistic_regression"] < 0.1
 
 
 def test_an_example_is_the_sequence_as_seen_from_the_cell_that_is_asked():
@@ -106,7 +111,7 @@ def test_a_table_shows_the_controls_and_marks_what_stays_below_logistic_regressi
     assert main(FULL) == 0
     text = capsys.readouterr().out
     line = next(line for line in text.splitlines() if line.startswith("controls on the test draw of seed 0: "))
-    assert all(word in line for word in ("majority 0.", "logistic regression 0.", "nearest neighbour", "bag of tokens"))
+    assert re.search(r"majority \d.\d+, logistic regression \d.\d+, nearest neighbour \d.\d+, bag of tokens \d", line)
     assert sum("below logistic regression" in line for line in text.splitlines()) == 2  # neither was trained
     fitted = []
     monkeypatch.setattr("harness.running.controls.controls_of", lambda *asked, **more: fitted.append(asked))
@@ -132,4 +137,4 @@ def test_a_control_that_breaks_hides_no_result(tmp_path, capsys, monkeypatch):
 def test_other_formats_hold_them_too(tmp_path, capsys, monkeypatch, form):
     monkeypatch.chdir(tmp_path)
     assert main([*FULL, "--format", form]) == 0
-    assert ("logistic_regression" if form == "csv" else "logistic regression 0.") in capsys.readouterr().out
+    assert ("logistic_regression" if form == "csv" else "logistic regression 1.") in capsys.readouterr().out
