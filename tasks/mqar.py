@@ -49,7 +49,8 @@ class MultiQueryRecall(IdTask):
     (zoology/experiments/paper_configs/iclr24_zoology_figure2/configs.py). The README's plot over the state:
     train="64x4x100 128x8x20 256x16x20 256x32x20 256x64x20", tests of 4 cells a pair up to 1024 and, at length 64, of
     4 and 8 pairs too (zoology/experiments/mqar_example_configs/original_mqar_configs.py). There a batch has one size.
-    Its models (zoology/model.py, config.py) tie the head and drop out a tenth of the embeddings, which ours do not.
+    Its models (zoology/model.py, config.py) tie the head (tied_head=true) and drop out a tenth of the embeddings
+    (no such option here).
     """
 
     def __init__(
