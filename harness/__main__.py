@@ -22,6 +22,7 @@ COMMANDS = {
     "paper": "run and report the figures and theorems of arXiv 2602.12499",
     "scan-orders": "run and report the study of scan orders: which one, for which architecture and task",
     "architectures": "run and report the study of architectures: what each can do on the same tasks, at what cost",
+    "known-answers": "run published claims of the field and give each a verdict",
     "study": "plan, run, watch and report a study that is written down in a TOML file",
     "report": "write a Markdown report with tables and figures from a store",
     "export": "write a store's runs as CSV, JSON Lines or Parquet",

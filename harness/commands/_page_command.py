@@ -19,7 +19,9 @@ from ._options import add_execution_arguments, add_run_arguments, execution_of, 
 
 @dataclass(frozen=True, kw_only=True)
 class PageCommand:
-    """name: of command and study, with hyphens. actions: further ones, each with help, arguments and what it does."""
+    """name: of command and study, with hyphens. actions: further ones, or in place of `list`, each with help, arguments
+    and what it does.
+    """
 
     name: str
     actions: dict[str, tuple[str, Callable[..., None], Callable[..., int]]] = field(default_factory=dict)
@@ -34,7 +36,8 @@ class PageCommand:
         actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
         for name, (text, declare, _) in self.actions.items():
             declare(actions.add_parser(name, help=text))
-        actions.add_parser("list", help="what each size of the study runs")
+        if "list" not in self.actions:
+            actions.add_parser("list", help="what each size of the study runs")
         run = actions.add_parser("run", help="run the study; what the store has is not run again")
         size = run.add_mutually_exclusive_group()
         for name, text in study.sizes.items():
@@ -49,7 +52,7 @@ class PageCommand:
         add_run_arguments(run, store=store)
         add_execution_arguments(run, default="default: a process a processor")
         report = actions.add_parser("report", help="write one page with figures from the store")
-        report.add_argument("--store", default=store, metavar="FILE", help=f"default: {store}")
+        report.add_argument("--store", default=store, metavar="FILE", help=f"or runs of export (default: {store})")
         text = f"a .md or an .html file (default: {page})"
         report.add_argument("-o", "--output", default=page, metavar="FILE", help=text)
 
@@ -86,12 +89,16 @@ class PageCommand:
 
     def _report(self, options: argparse.Namespace) -> int:
         from harness.reports.html_page import page_path  # pyright: ignore[reportMissingImports]
+        from harness.store.exchange import read_recorded
         from harness.store.store import Store
 
         path = page_path(options.output, subject=f"{self.name} report")
-        with Store(options.store, read_only=True, made_by=f"{self.name} run --store {{path}}") as store:
-            records = [record for record in store.records(tuning=True) if self.study.wants(record)]
-            timings = store.timings()
+        if Path(options.store).suffix in (".jsonl", ".parquet"):
+            found, timings = read_recorded(Path(options.store))
+        else:
+            with Store(options.store, read_only=True, made_by=f"{self.name} run --store {{path}}") as store:
+                found, timings = store.records(tuning=True), store.timings()
+        records = [record for record in found if self.study.wants(record)]
         if not any(record["purpose"] == "final" for record in records):
             cure = f"python -m harness {self.name} run"
             raise UserError(f"{self.name} report: {options.store} holds no runs of it; make some with: {cure}")
