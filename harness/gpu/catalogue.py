@@ -14,7 +14,7 @@ from .pieces import PIECES, Piece, add
 MODULES = ("environment", "kernels", "agreement", "together", "repeating", "memory", "speeds")
 """Files of this folder that hold pieces."""
 
-CLAIMED_BY: tuple[str, ...] = ()
+CLAIMED_BY = ("harness.commands._gpu_claims",)
 """Modules that append to CLAIMS when they are imported."""
 
 

@@ -14,6 +14,7 @@ from harness.store.record import Record
 from .. import pareto, ranks, rates
 from ..designs import run_command
 from ..figures import colours_of, draw_accuracy
+from ..known_answers.strip import strip_for
 from ..page import Page
 from ..places import Place, places_of, rankings_of
 from ..text import STEPS, counted, steps_text, table
@@ -49,6 +50,7 @@ def write_page(
         records=[record for record in records if record["purpose"] == FINAL],
         commands=[run_command(NAME, PLANS, [row for p in [*places, *others] for row in p.rows], store), command],
         finding=summary.finding_of(places, rankings),
+        known_answers=strip_for(architectures=[row.architecture for place in places for row in place.rows]),
         limits=[
             _caption(places),
             summary.sureness(places, rankings),

@@ -10,6 +10,7 @@ from pathlib import Path
 from harness.registry.specs import parse_spec
 
 from ..page import KnownAnswer
+from ..text import counted
 from .claim import AS_PUBLISHED, Claim
 from .rules import Verdict
 from .study import claims
@@ -44,7 +45,8 @@ def strip(found: Iterable[Claim], verdicts: Mapping[str, Verdict]) -> list[Known
 
 
 def strip_for(*, tasks: Iterable[str] = (), architectures: Iterable[str] = ()) -> list[KnownAnswer]:
-    """The claims that speak of any of these tasks and of any of these architectures, with the verdicts kept.
+    """The claims that speak of any of these tasks and of any of these architectures, with the verdicts kept; those that
+    were not run are counted in one line.
 
     Args:
         tasks, architectures: specs or names; parameters do not matter. None of one axis: whichever.
@@ -57,7 +59,12 @@ def strip_for(*, tasks: Iterable[str] = (), architectures: Iterable[str] = ()) -
             for cell in claim.cells.values()
         )
 
-    return strip(filter(concerns, claims().values()), kept_verdicts())
+    verdicts = kept_verdicts()
+    found = [claim for claim in claims().values() if concerns(claim)]
+    told = [claim for claim in found if verdicts.get(claim.id, Verdict.NOT_RUN) != Verdict.NOT_RUN]
+    missing = counted(len(found) - len(told), "more claim" if told else "claim")
+    rest = KnownAnswer(statement=f"{missing} not run here", source="known-answers list", reproduced=None)
+    return [*strip(told, verdicts), *([rest] if len(found) > len(told) else [])]
 
 
 def _answer(claim: Claim, verdict: Verdict) -> KnownAnswer:

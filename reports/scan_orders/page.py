@@ -16,6 +16,7 @@ from harness.store.record import Record
 from .. import ranks
 from ..designs import run_command
 from ..figures import draw_accuracy
+from ..known_answers.strip import strip_for
 from ..page import Page
 from ..rates import Trials
 from ..text import counted, joined
@@ -44,6 +45,7 @@ def write_page(
         records=[record for record in records if record["purpose"] == FINAL],
         commands=[run_command(NAME, PLANS, rows, store), command],
         finding=summary.finding_of(judged),
+        known_answers=strip_for(architectures=[row.architecture for row in rows]),
         limits=[
             _caption(results),
             summary.sureness(judged),
