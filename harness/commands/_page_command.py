@@ -87,18 +87,23 @@ class PageCommand:
             print(f"the page: python -m harness {self.name} report --store {request.store_path}", file=sys.stderr)
         return code
 
-    def _report(self, options: argparse.Namespace) -> int:
-        from harness.reports.html_page import page_path  # pyright: ignore[reportMissingImports]
+    def recorded(self, path: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """The study's records, tuning runs too, and timing rows, of a store or of a file that `export` wrote."""
         from harness.store.exchange import read_recorded
         from harness.store.store import Store
 
-        path = page_path(options.output, subject=f"{self.name} report")
-        if Path(options.store).suffix in (".jsonl", ".parquet"):
-            found, timings = read_recorded(Path(options.store))
+        if Path(path).suffix in (".jsonl", ".parquet"):
+            found, timings = read_recorded(Path(path))
         else:
-            with Store(options.store, read_only=True, made_by=f"{self.name} run --store {{path}}") as store:
+            with Store(path, read_only=True, made_by=f"{self.name} run --store {{path}}") as store:
                 found, timings = store.records(tuning=True), store.timings()
-        records = [record for record in found if self.study.wants(record)]
+        return [record for record in found if self.study.wants(record)], timings
+
+    def _report(self, options: argparse.Namespace) -> int:
+        from harness.reports.html_page import page_path  # pyright: ignore[reportMissingImports]
+
+        path = page_path(options.output, subject=f"{self.name} report")
+        records, timings = self.recorded(options.store)
         if not any(record["purpose"] == "final" for record in records):
             cure = f"python -m harness {self.name} run"
             raise UserError(f"{self.name} report: {options.store} holds no runs of it; make some with: {cure}")

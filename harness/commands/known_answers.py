@@ -20,6 +20,19 @@ def _show(options: argparse.Namespace) -> int:
     return 0
 
 
+def _verdicts_arguments(action: argparse.ArgumentParser) -> None:
+    text = "a store, or runs of export (default: known-answers.sqlite)"
+    action.add_argument("--store", default="known-answers.sqlite", metavar="FILE", help=text)
+
+
+def _verdicts(options: argparse.Namespace) -> int:
+    page = importlib.import_module("harness.reports.known_answers.page")
+    strip = importlib.import_module("harness.reports.known_answers.strip")
+    judged, _ = page.judged_of(COMMAND.recorded(options.store)[0])
+    print(strip.text_of({each.claim.id: each.verdict for each in judged}), end="")
+    return 0
+
+
 def _list(options: argparse.Namespace) -> int:
     study = importlib.import_module("harness.reports.known_answers.study")
     print("\n".join(study.describe("default")))
@@ -31,6 +44,11 @@ COMMAND = PageCommand(
     actions={
         "list": ("every claim: what it costs, and what it says", lambda action: None, _list),
         "show": ("one claim: source, settings, what was reduced, cells and rules", _show_arguments, _show),
+        "verdicts": (
+            "print verdicts, as verdicts.toml keeps them for other pages",
+            _verdicts_arguments,
+            _verdicts,
+        ),
     },
 )
 add_arguments, main = COMMAND.add_arguments, COMMAND.main

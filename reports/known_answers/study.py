@@ -22,7 +22,7 @@ TUNING_SEEDS = (1_000_000,)
 
 QUICK = {
     "steps": "2", "epochs": "0", "train_samples": "0", "batch_size": "4", "validation_samples": "8",
-    "test_samples": "8", "warmup": "0",
+    "test_samples": "8", "warmup": "0", "test_length": "none",
 }  # fmt: skip
 """In place of the budget of a claim's protocol: to see that its cells run."""
 

@@ -1,7 +1,10 @@
 """`known-answers` as a user meets it, with one small claim."""
 
+from pathlib import Path
+
 import pytest
 
+import harness
 from harness.__main__ import main
 from harness.reports.known_answers import strip, study
 from harness.reports.known_answers.rules import Verdict
@@ -9,6 +12,7 @@ from harness.reports.known_answers.strip import strip_for, text_of
 
 from .test_claims import CLAIM
 
+RECORDS = Path(harness.__file__).parents[1] / "docs" / "records" / "known-answers.parquet"
 TUNED = CLAIM.replace('id = "x"', 'id = "tuned"').replace("seeds = 5", "seeds = 5\nrates = [0.001, 0.01]")
 
 
@@ -95,3 +99,9 @@ def test_other_pages_show_the_claims_that_speak_of_their_cells(claims, monkeypat
         assert strip_for(architectures=["mamba"]) == [] == strip_for(tasks=["locality"])
     finally:
         strip.kept_verdicts.cache_clear()
+
+
+@pytest.mark.skipif(not RECORDS.is_file(), reason="no records are kept yet")
+def test_the_verdicts_kept_are_those_of_the_records(capsys):
+    code, out, err = said(capsys, "verdicts", "--store", RECORDS)
+    assert code == 0 and out == strip.VERDICTS.read_text(), err
