@@ -29,7 +29,7 @@ def _verdicts(options: argparse.Namespace) -> int:
     page = importlib.import_module("harness.reports.known_answers.page")
     strip = importlib.import_module("harness.reports.known_answers.strip")
     judged, _ = page.judged_of(COMMAND.recorded(options.store)[0])
-    print(strip.text_of({each.claim.id: each.verdict for each in judged}), end="")
+    print(strip.text_of(page.verdicts_of(judged)), end="")
     return 0
 
 

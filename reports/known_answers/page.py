@@ -32,10 +32,22 @@ BEST_OF = (
 )
 
 
+DISPUTES = """\
+Numbers on which published sources contradict each other. Our protocol differs from all of them in three ways: rates are
+chosen on validation and on seeds that no score uses, training stops on validation or not at all, and the state is what
+the record counts in one layer, a convolution's included.
+"""
+
+
 def judged_of(records: Sequence[Mapping[str, Any]]) -> tuple[list[Judged], Runs]:
     """Every claim with its verdict."""
     runs = Runs(records)
     return [judge(claim, runs) for claim in claims().values()], runs
+
+
+def verdicts_of(judged: Sequence[Judged]) -> dict[str, Verdict]:
+    """By claim, of those that were run."""
+    return {each.claim.id: each.verdict for each in judged if each.verdict != Verdict.NOT_RUN}
 
 
 def sentences(records: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -58,7 +70,7 @@ def write_page(
         records=[record for record in records if record["purpose"] == FINAL],
         commands=[f"python -m harness {NAME} run {ids} --store {NAME}.sqlite", command],
         finding=_finding(judged),
-        known_answers=strip((each.claim for each in judged), {each.claim.id: each.verdict for each in judged}),
+        known_answers=strip((each.claim for each in judged), verdicts_of(judged)),
         limits=[
             f"{_settings(shown)}: a reduced setting tests what a claim says, not the number that was published.",
             "Published numbers were read as their cards say; those from transcriptions, plots and memory are marked.",
@@ -92,7 +104,8 @@ def _row(each: Judged, runs: Runs) -> dict[str, str]:
         "claim": f"{each.claim.id}",
         "verdict": f"**{each.verdict}**{_why(each)}",
         "published": evidence.published_text(each),
-        "measured, 90% interval": "; ".join(filter(None, map(evidence.measured_text, each.judgements))),
+        "mean score here": evidence.scores_text(each),
+        "judged by, 90% interval": "; ".join(filter(None, map(evidence.measured_text, each.judgements))),
         "seeds": str(each.claim.seeds),
         "setting": each.claim.setting,
         "best of k": evidence.inflation_text(each, runs),
@@ -105,11 +118,16 @@ def _why(each: Judged) -> str:
 
 def _disputes(judged: Sequence[Judged]) -> list[str]:
     rows = [
-        {"claim": each.claim.id, "what is disputed": each.claim.dispute, "here": str(each.verdict)}
+        {
+            "claim": each.claim.id,
+            "what is disputed": each.claim.dispute,
+            "our rule": "; ".join(rule.text for rule in each.claim.rules),
+            "here": f"{each.verdict} {evidence.scores_text(each)}",
+        }
         for each in judged
         if each.claim.dispute
     ]
-    told = ["## Disputed", "Numbers on which published sources contradict each other.", table(rows)]
+    told = ["## Disputed", DISPUTES, table(rows)]
     return told if rows else []
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import tomllib
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from harness.registry.specs import parse_spec
 
 from ..page import KnownAnswer
 from ..text import counted
-from .claim import AS_PUBLISHED, Claim
+from .claim import AS_PUBLISHED, COSTS, Claim
 from .rules import Verdict
 from .study import claims
 
@@ -31,22 +32,32 @@ def kept_verdicts() -> dict[str, Verdict]:
 
 
 def text_of(verdicts: Mapping[str, Verdict]) -> str:
-    """What `verdicts.toml` holds; claims that were not run are left out."""
+    """What `verdicts.toml` holds. verdicts: of the claims that were run."""
     head = "# Verdicts of docs/known-answers.md, by claim; what is missing was not run.\n"
-    kept = {name: verdict for name, verdict in verdicts.items() if verdict != Verdict.NOT_RUN}
-    return head + "".join(f'{name} = "{kept[name]}"\n' for name in sorted(kept))
+    return head + "".join(f'{name} = "{verdicts[name]}"\n' for name in sorted(verdicts))
 
 
 def strip(found: Iterable[Claim], verdicts: Mapping[str, Verdict]) -> list[KnownAnswer]:
-    """Claims as a page shows them: what is reproduced first, then what is not, then what is not known."""
-    order = list(Verdict)
-    told = sorted(found, key=lambda claim: order.index(verdicts.get(claim.id, Verdict.NOT_RUN)))
-    return [_answer(claim, verdicts.get(claim.id, Verdict.NOT_RUN)) for claim in told]
+    """Claims as a page shows them: what is reproduced first, then what is not, then what is underpowered; what was not
+    run is counted, a line for each cost.
+    """
+    found, order = list(found), list(Verdict)
+    told = sorted((claim for claim in found if claim.id in verdicts), key=lambda claim: order.index(verdicts[claim.id]))
+    missing = Counter(claim.cost for claim in found if claim.id not in verdicts)
+    return [
+        *(_answer(claim, verdicts[claim.id]) for claim in told),
+        *(_missing(cost, missing[cost]) for cost in COSTS if missing[cost]),
+    ]
+
+
+def _missing(cost: str, count: int) -> KnownAnswer:
+    takes = "a GPU" if cost == "gpu" else cost
+    statement = f"{counted(count, 'claim')} that {'take' if count > 1 else 'takes'} {takes}: {Verdict.NOT_RUN}"
+    return KnownAnswer(statement=statement, source="known-answers list", reproduced=None)
 
 
 def strip_for(*, tasks: Iterable[str] = (), architectures: Iterable[str] = ()) -> list[KnownAnswer]:
-    """The claims that speak of any of these tasks and of any of these architectures, with the verdicts kept; those that
-    were not run are counted in one line.
+    """The claims that speak of any of these tasks and of any of these architectures, with the verdicts kept.
 
     Args:
         tasks, architectures: specs or names; parameters do not matter. None of one axis: whichever.
@@ -59,18 +70,13 @@ def strip_for(*, tasks: Iterable[str] = (), architectures: Iterable[str] = ()) -
             for cell in claim.cells.values()
         )
 
-    verdicts = kept_verdicts()
-    found = [claim for claim in claims().values() if concerns(claim)]
-    told = [claim for claim in found if verdicts.get(claim.id, Verdict.NOT_RUN) != Verdict.NOT_RUN]
-    missing = counted(len(found) - len(told), "more claim" if told else "claim")
-    rest = KnownAnswer(statement=f"{missing} not run here", source="known-answers list", reproduced=None)
-    return [*strip(told, verdicts), *([rest] if len(found) > len(told) else [])]
+    return strip(filter(concerns, claims().values()), kept_verdicts())
 
 
 def _answer(claim: Claim, verdict: Verdict) -> KnownAnswer:
     how = "" if claim.setting == AS_PUBLISHED else ", in a reduced setting"
     return KnownAnswer(
-        statement=f"{claim.statement}: {verdict}{how if verdict != Verdict.NOT_RUN else ''}",
+        statement=f"{claim.statement}: {verdict}{how}",
         source=claim.source.paper,
         reproduced=REPRODUCED.get(verdict),
     )

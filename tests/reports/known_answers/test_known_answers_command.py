@@ -62,8 +62,8 @@ def test_claims_are_listed_shown_run_and_written_up(claims, capsys, tmp_path):
         for part in (
             "Of 3 published claims: 2 not reproduced, 1 not run here.",
             "- 🟥 A GRU beats pooling: not reproduced, in a reduced setting (arXiv 1)",
-            "- ⬜ A GRU beats pooling: not run here (arXiv 1)",
-            "share 1.00 [0.55, 1.00]; difference",
+            "- ⬜ 1 claim that takes a GPU: not run here (known-answers list)",
+            "share 1.00 [0.55, 1.00]; difference", "gru 0.", "pool 0.",
             "`python -m harness known-answers run far --device cuda`",
             "-verdicts.png", "-curves.png", "-rates.png",
         ):  # fmt: skip
@@ -85,7 +85,7 @@ def test_mistakes_are_one_line(claims, capsys):
 
 def test_other_pages_show_the_claims_that_speak_of_their_cells(claims, monkeypatch, tmp_path):
     kept = tmp_path / "verdicts.toml"
-    kept.write_text(text_of({"x": Verdict.REPRODUCED, "far": Verdict.NOT_RUN, "tuned": Verdict.UNDERPOWERED}))
+    kept.write_text(text_of({"x": Verdict.REPRODUCED, "tuned": Verdict.UNDERPOWERED}))
     monkeypatch.setattr(strip, "VERDICTS", kept)
     strip.kept_verdicts.cache_clear()
     try:
@@ -94,7 +94,7 @@ def test_other_pages_show_the_claims_that_speak_of_their_cells(claims, monkeypat
         assert [each.statement for each in found] == [
             "A GRU beats pooling: reproduced, in a reduced setting",
             "A GRU beats pooling: underpowered, in a reduced setting",
-            "1 more claim not run here",
+            "1 claim that takes a GPU: not run here",
         ]
         assert strip_for(architectures=["mamba"]) == [] == strip_for(tasks=["locality"])
     finally:
