@@ -62,10 +62,16 @@ def design(size: str, seeds: int | None, *, ids: Sequence[str] | None = None, co
     Args:
         size: "quick" runs two steps of every cell with one seed, which no verdict uses. seeds: in place of the claims'
             own; fewer than a claim declares give it no verdict.
+
+    Raises:
+        UserError: an id or a cost that is not known, or files of a task that are not here; with the first stage.
     """
     groups: dict[tuple[int, tuple[float, ...]], list[Cell]] = {}
     for claim in chosen(ids or (), cost):
         found = list(cells_of(claim).values())
+        for cell in found:
+            if "root=" in cell.task:  # files that are not here are told before anything runs
+                cell.check()
         if size == "quick":
             key, found = (seeds or 1, ()), [_shortened(cell) for cell in found]
         else:

@@ -83,6 +83,13 @@ def test_mistakes_are_one_line(claims, capsys):
     assert "'y' is no claim" in said(capsys, "show", "y")[2]
 
 
+def test_files_that_are_not_here_are_told_before_anything_runs(claims, capsys, tmp_path):
+    text = CLAIM.replace('id = "x"', 'id = "files"').replace("majority:length=8", "cifar10:root=nowhere")
+    (study.FOLDER / "files.toml").write_text(text)
+    code, _, err = said(capsys, *RUN, "files")
+    assert code == 2 and "root must be a folder, got 'nowhere'" in err and not (tmp_path / "s.sqlite").exists()
+
+
 def test_other_pages_show_the_claims_that_speak_of_their_cells(claims, monkeypatch, tmp_path):
     kept = tmp_path / "verdicts.toml"
     kept.write_text(text_of({"x": Verdict.REPRODUCED, "tuned": Verdict.UNDERPOWERED}))
