@@ -104,7 +104,7 @@ def _row(each: Judged, runs: Runs) -> dict[str, str]:
         "claim": f"{each.claim.id}",
         "verdict": f"**{each.verdict}**{_why(each)}",
         "published": evidence.published_text(each),
-        "mean score here": evidence.scores_text(each),
+        "mean test accuracy": evidence.scores_text(each),
         "judged by, 90% interval": "; ".join(filter(None, map(evidence.measured_text, each.judgements))),
         "seeds": str(each.claim.seeds),
         "setting": each.claim.setting,
