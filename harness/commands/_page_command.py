@@ -108,6 +108,7 @@ class PageCommand:
             cure = f"python -m harness {self.name} run"
             raise UserError(f"{self.name} report: {options.store} holds no runs of it; make some with: {cure}")
         name = Path(options.store).name
-        words = ["python", "-m", "harness", self.name, "report", "--store", name, "-o", options.output]
+        # Names alone: the same records give the same page in any folder.
+        words = ["python", "-m", "harness", self.name, "report", "--store", name, "-o", Path(options.output).name]
         how = {"store": name, "command": shlex.join(words)}
         return write_page(path, lambda page: self.study.write_page(records, timings, page, **how))
