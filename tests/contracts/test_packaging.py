@@ -19,7 +19,7 @@ def test_a_wheel_puts_nothing_but_harness_at_the_top_and_brings_every_module_and
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == {"harness"}
     for folder in ("harness", "tasks", "scans", "architectures", "reports"):
-        for path in [found for ending in ("py", "cpp", "h") for found in (ROOT / folder).rglob(f"*.{ending}")]:
+        for path in [found for ending in ("py", "cpp", "h", "toml") for found in (ROOT / folder).rglob(f"*.{ending}")]:
             inside = path.relative_to(ROOT).as_posix()
             assert (inside if folder == "harness" else f"harness/{inside}") in names, inside
 
