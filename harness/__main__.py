@@ -17,6 +17,7 @@ from harness.contracts.errors import Unsupported, UserError
 
 COMMANDS = {
     "run": "run cells of task x architecture x scan and print one table",
+    "decide": "add seeds until each declared comparison is decided: better, worse or equivalent within a margin",
     "list": "list tasks, architectures, scans and protocols with their parameters",
     "show": "show one entry's card: a scan's drawing and locality, a task's example and ceilings",
     "paper": "run and report the figures and theorems of arXiv 2602.12499",

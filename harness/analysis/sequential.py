@@ -5,11 +5,11 @@ For differences d_1, d_2, ... of paired seeds, a centre c and a scale b > 0, the
     K_t(c) = mean over b of prod_{i <= t} (1 + tanh(b (d_i - c)))
 
 is what a gambler has who starts with 1 and bets that differences lie above c. Where they are symmetric about c no
-factor is worth more than 1 on average, so by Ville's inequality the capital ever reaches 1 / a with probability a at most,
-whenever one looks and however one decides to go on. It falls as c rises, so the centres that neither side has bet down
-are an interval, and it needs no scale, no normality and no range: with small b the bet is on the mean, with large b on
-the signs. Symmetric differences are what two cells have that are alike (swap the two and nothing changes): the same
-assumption as that of the sign-flip test. `tests/benchmarks/sequential_contenders.py` compares it with others.
+factor is worth more than 1 on average, so by Ville's inequality the capital ever reaches 1 / a with probability a at
+most, whenever one looks and however one decides to go on. It falls as c rises, so the centres that neither side has bet
+down are an interval, and it needs no scale, no normality and no range: with small b the bet is on the mean, with large
+b on the signs. Symmetric differences are what two cells have that are alike (swap them and nothing changes): the
+assumption of the sign-flip test too. `tests/benchmarks/sequential_contenders.py` compares it with other ways.
 
 What no method can do with so few seeds is to bound the mean whatever the distribution: where one seed in 100 differs by
 1 and the others not at all, the mean is .01 and 64 seeds show no difference more often than not. So the interval is one
@@ -52,9 +52,9 @@ class Sequential:
     """A comparison that was looked at after every seed.
 
     decision: at the first seed at which there is one. seeds: how many it took, or all there are. effect: mean
-    difference of these, second minus first. low, high: what is left of the centre at `level`, over all looks until then; -inf and
-    inf where nothing is excluded. rare_share: the largest share of seeds that may lie farther than the margin from 0
-    and not be seen more often than here with probability 1 - level, or None where there was no seed.
+    difference of these, second minus first. low, high: what is left of the centre at `level`, over all looks until
+    then; -inf and inf where nothing is excluded. rare_share: the largest share of seeds that may lie farther than the
+    margin from 0 and not be seen more often than here with probability 1 - level, or None where there was no seed.
     """
 
     decision: Decision
@@ -213,11 +213,12 @@ def decide_family(
 
 
 def seeds_expected(
-    differences: Sequence[float], *, margin: float, level: float, most: int, studies: int = 200
+    differences: Sequence[float], *, margin: float, level: float, most: int, studies: int = 200, at_least: int = 1
 ) -> tuple[int, float]:
     """What a comparison will probably take, from differences that are known.
 
-    They are drawn again with replacement, blurred by a fifth of their spread, for so many studies.
+    They are drawn again with replacement, blurred by a fifth of their spread, for so many studies. None of these is
+    decided before `at_least` seeds.
 
     Returns:
         the median number of seeds at the decision (`most` where half are not decided), and the share that is decided.
@@ -230,5 +231,6 @@ def seeds_expected(
     blur = known.std() / 5
     drawn = draw.choice(known, size=(studies, most)) + draw.normal(0, blur, (studies, most))
     ones = decisions(drawn, margin=margin, level=level) != 0
+    ones[:, : at_least - 1] = False
     ends = np.where(ones.any(-1), ones.argmax(-1) + 1, most)
     return int(np.median(ends)), float(ones.any(-1).mean())

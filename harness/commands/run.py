@@ -22,6 +22,16 @@ TABLE_HELP = "as a study file has it"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options. What is not given is the request's default."""
+    add_cell_arguments(parser)
+    parser.add_argument("--seeds", help="how many (0..n-1), or which: 0,3,7 (default: 3)")
+    text = f"add seeds until every comparison is decided; the rule {TABLE_HELP}"
+    parser.add_argument("--decide", nargs="?", const=True, metavar="TABLE", help=text)
+    parser.add_argument("--no-timing", dest="timing", action="store_false", help="leave out the timing session")
+    parser.add_argument("--format", choices=("table", "markdown", "csv", "json"), default="table")
+
+
+def add_cell_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what says which cells are run, and how and where, whatever the seeds are."""
     axes = parser.add_argument_group("axes (spec strings, one or several)")
     axes.add_argument("--task", dest="tasks", nargs="+", metavar="SPEC", help="default: locality2d")
     text = "default: gated-ssm mamba global-attention local-attention mean-pool"
@@ -31,19 +41,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     axes.add_argument("--include", action="append", metavar="TABLE", help=f"a further cell, {TABLE_HELP}")
     axes.add_argument("--exclude", action="append", metavar="TABLE", help=f"cells to leave out, {TABLE_HELP}")
     axes.add_argument("--primary", nargs=2, metavar="SCAN", help="the declared pair (default: horizontal hilbert)")
-    parser.add_argument("--seeds", help="how many (0..n-1), or which: 0,3,7 (default: 3)")
     text = f"choose each cell's learning rate on validation first; rates and seeds {TABLE_HELP}"
     parser.add_argument("--tune", nargs="?", const=True, metavar="TABLE", help=text)
     parser.add_argument("--device", help="auto, cpu or cuda (default: auto)")
     parser.add_argument("--dtype", help="float32, tf32 (CUDA) or bfloat16 (default: float32)")
-    parser.add_argument("--no-timing", dest="timing", action="store_false", help="leave out the timing session")
     parser.add_argument("--replicas", type=int, metavar="N", help="seeds trained together (CUDA; default: 1)")
     text = "replay the training step as a CUDA graph"
     parser.add_argument("--cuda-graphs", action="store_true", default=None, help=text)
     parser.add_argument("--skip-bad", action="store_true", help="wsi: leave bad bags out and record them")
     parser.add_argument("--name", help="of the study, and of its store (default: results)")
     parser.add_argument("--title", help="of the study")
-    parser.add_argument("--format", choices=("table", "markdown", "csv", "json"), default="table")
     _options.add_plugin_argument(parser)
     _options.add_run_arguments(parser, store="results.sqlite")
     _options.add_logger_arguments(parser)
@@ -55,7 +62,9 @@ def main(options: argparse.Namespace) -> int:
     request = request_of(options)
     if options.print:
         return print_request(request, options.print)
-    note = seeds_needed(len(request.scans), len(request.architectures), len(request.seed_list))
+    note = (
+        None if request.rule else seeds_needed(len(request.scans), len(request.architectures), len(request.seed_list))
+    )
     if note and not options.quiet:
         print(note, file=sys.stderr)
     return run_and_print(request, form=options.format, quiet=options.quiet)
@@ -69,9 +78,10 @@ def request_of(options: argparse.Namespace) -> Request:
     values = {name: value for name, value in asked if name in Request.model_fields and value is not None}
     for name in ("include", "exclude"):
         values[name] = [_table(f"--{name}", text) for text in values.get(name, ())]
-    if isinstance(options.tune, str):
-        values["tune"] = _table("--tune", options.tune)
-    if options.seeds is not None:
+    for name in ("tune", "decide"):
+        if isinstance(values.get(name), str):
+            values[name] = _table(f"--{name}", values[name])
+    if getattr(options, "seeds", None) is not None:
         values["seeds"] = _seeds(options.seeds)
     request = request_from(values | {"executor": _options.execution_of(options)})
     return request.changed(tasks=skipping_bad(request)) if options.skip_bad else request
@@ -86,6 +96,8 @@ def run_and_print(request: Request, *, form: str, quiet: bool) -> int:
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     outcome: Outcome = run_request(request, quiet=quiet, form=form, width=width)
     print(outcome.table)
+    for decided in outcome.decided:
+        print(decided.line, file=sys.stderr if form in ("csv", "json") else sys.stdout)
     if not quiet:
         print(f"{outcome.from_store} of {len(outcome.records)} runs came from {request.store_path}", file=sys.stderr)
     for warning in mixtures(outcome.records):

@@ -135,7 +135,7 @@ def in_one_line(error: ValidationError, *, within: str = "") -> str:
     """The first mistake, and how many more there are."""
     first = max(error.errors(), key=lambda each: len(each["loc"]))
     # Which of several types a value was held against is no part of its place.
-    skipped = ("str", "GridEntry", "Tune", "bool", "int", "constrained-int")
+    skipped = ("str", "GridEntry", "Tune", "Decide", "bool", "int", "constrained-int")
     names = [within] * bool(within) + [str(part) for part in first["loc"] if part not in skipped]
     field = ".".join(name if name.isprintable() and name else repr(name) for name in names) or "the file"
     received = "" if first["type"] == "missing" else f", got {first['input']!r}"

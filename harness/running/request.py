@@ -110,13 +110,36 @@ class Tune(Part):
         return rates
 
 
+class Decide(Part):
+    """Seeds are added until each declared comparison is decided; see `harness.analysis.sequential`.
+
+    Compared are cells that differ on one axis alone, the first of each such group with every other. margin: a
+    difference in test accuracy that does not matter. alpha: the probability of any wrong decision among all. max_seeds:
+    after these a comparison stays undecided. by: the axis; the first of scan, architecture and protocol that has
+    several entries where none is given. budget: no further seeds are begun after this time: 90s, 30m, 2h.
+    """
+
+    margin: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    alpha: Annotated[float, Field(gt=0, le=0.5)] = 0.05
+    max_seeds: Annotated[int, Field(ge=1, le=10_000)] = 64
+    by: Literal["scan", "architecture", "protocol"] | None = None
+    budget: Annotated[str, Field(pattern=r"^\d{1,6}(\.\d{1,3})?[smh]$")] | None = None
+
+    @property
+    def budget_seconds(self) -> float:
+        """Inf where there is no budget."""
+        return (
+            math.inf if self.budget is None else float(self.budget[:-1]) * {"s": 1, "m": 60, "h": 3600}[self.budget[-1]]
+        )
+
+
 class Request(Part):
     """Cells, seeds, and how they are run.
 
     name: of the study, and unless `store` says otherwise of its store. include: cells beside the product of the axes.
     exclude: which cells of the product are left out. seeds: how many (0, 1, ...), or which. tune: each cell's learning
-    rate is chosen on validation first. primary: the declared pair of scans. overwrite: run again what the store has.
-    loggers: where runs are shown too, as KIND:TARGET.
+    rate is chosen on validation first. decide: instead of so many seeds, as many as it takes to decide. primary: the
+    declared pair of scans. overwrite: run again what the store has. loggers: where runs are shown too, as KIND:TARGET.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")] = "results"
@@ -129,6 +152,7 @@ class Request(Part):
     exclude: Many[Rule] = ()
     seeds: Annotated[int, Field(ge=1, le=100_000)] | Many[int] = 3
     tune: bool | Tune = False
+    decide: bool | Decide = False
     primary: Annotated[tuple[str, str], Field(strict=False)] = ("horizontal", "hilbert")
     device: Literal["auto", "cpu", "cuda"] = "auto"
     dtype: Literal["float32", "tf32", "bfloat16"] = "float32"
@@ -149,7 +173,15 @@ class Request(Part):
         return seeds
 
     @property
+    def rule(self) -> Decide | None:
+        """How seeds are added; None where their number is given."""
+        return self.decide if isinstance(self.decide, Decide) else Decide() if self.decide else None
+
+    @property
     def seed_list(self) -> list[int]:
+        """Which seeds there may be; where seeds are added until all is decided, those up to the limit."""
+        if self.rule is not None:
+            return list(range(self.rule.max_seeds))
         return list(range(self.seeds)) if isinstance(self.seeds, int) else list(self.seeds)
 
     @property

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.analysis.reproducibility import noise_floor, to_repeat
 from harness.contracts.errors import UserError
@@ -24,17 +24,21 @@ from .open_loggers import Loggers
 from .progress import Progress
 from .study import best_cells, final_runs, tuning_runs
 
+if TYPE_CHECKING:
+    from .deciding import Decided
+
 
 @dataclass(kw_only=True)
 class Outcome:
     """What was asked for came to: final runs' records, timing rows, and what was found in the store.
 
-    from_store: how many of the final runs. stale: keys of runs by other source, tuning runs included. table: the
-    records in the form that was asked for.
+    from_store: how many of the final runs. decided: the answers, where seeds were added until there were some. stale:
+    keys of runs by other source, tuning runs included. table: the records in the form that was asked for.
     """
 
     records: list[Record] = field(default_factory=list)
     timings: list[dict[str, Any]] = field(default_factory=list)
+    decided: list[Decided] = field(default_factory=list)
     from_store: int = 0
     stale: list[str] = field(default_factory=list)
     table: str = ""

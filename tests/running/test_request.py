@@ -14,7 +14,7 @@ from harness.commands.study import READY, duration, path_of
 from harness.contracts.errors import UserError
 from harness.registry import architectures
 from harness.running.execution import Execution
-from harness.running.request import More, Request, Rule, Tune, request_from
+from harness.running.request import Decide, More, Request, Rule, Tune, request_from
 from harness.running.request_text import (
     as_command,
     as_python,
@@ -252,6 +252,10 @@ REQUESTS = st.builds(
     exclude=st.lists(st.builds(Rule, scan=TEXTS.filter(lambda text: text != "*")), max_size=2).map(tuple),
     seeds=st.integers(1, 20) | st.lists(st.integers(0, 999_999), min_size=1, max_size=4, unique=True).map(tuple),
     tune=st.booleans() | st.builds(Tune, rates=st.none() | RATES, seeds=st.integers(1, 5)),
+    decide=st.booleans() | st.builds(
+        Decide, margin=st.floats(0.001, 0.5), alpha=st.floats(0.001, 0.5), max_seeds=st.integers(1, 99),
+        by=st.none() | st.sampled_from(["scan", "protocol"]), budget=st.none() | st.sampled_from(["90s", "1.5h"]),
+    ),
     primary=st.tuples(WORDS, WORDS),
     device=st.sampled_from(["auto", "cpu", "cuda"]), dtype=st.sampled_from(["float32", "tf32", "bfloat16"]),
     timing=st.booleans(), overwrite=st.booleans(), store=st.none() | TEXTS,
@@ -301,6 +305,9 @@ def test_the_command_prints_what_it_would_run_and_runs_nothing(tmp_path, monkeyp
     [
         (["--tune", "{rates=[0.1]}"], "tune.rates: tuple should have at least 2 items"),
         (["--tune", "0.1"], "--tune takes a table as a study file has it"),
+        (["--decide", "{margin=0.0}"], "decide.margin: input should be greater than 0"),
+        (["--decide", "{budget='2 h'}"], "decide.budget: string should match pattern"),
+        (["--decide"], "decide compares scans, architectures or protocols, got one of each"),
         (["--exclude", "{}"], "exclude.0: at least one of task"),
         (["--exclude", "x } y"], "--exclude takes a table"),
         (["--include", "{task='majority'}"], "include.0.architecture: field required"),
