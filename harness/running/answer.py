@@ -11,7 +11,8 @@ from harness.analysis.tables import render
 from harness.store.store import Store
 
 from .controls import controls_by_table
-from .deciding import Deciding, comparisons_of, forecast, stored
+from .deciding import Deciding, forecast, stored
+from .declared import comparisons_of
 from .execution import resolve_device
 from .loggers import RunLogger
 from .open_loggers import opened

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from harness.analysis.reproducibility import noise_floor, to_repeat
 from harness.contracts.errors import UserError
@@ -18,14 +18,12 @@ from harness.store.provenance import is_stale, provenance, source_of
 from harness.store.record import Record
 from harness.store.store import Store
 
+from .declared import Decided
 from .execution import Execution
 from .executors import Executor, InProcess, Pool
 from .open_loggers import Loggers
 from .progress import Progress
 from .study import best_cells, final_runs, tuning_runs
-
-if TYPE_CHECKING:
-    from .deciding import Decided
 
 
 @dataclass(kw_only=True)
