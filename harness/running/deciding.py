@@ -91,17 +91,19 @@ class Deciding:
         self._tuned = dict(zip(self.study.cells, self.cells, strict=True))
         self._found: dict[Cell, list[Record]] = {cell: [] for cell in self.study.cells}
         self._closed: dict[Declared, str] = {}
+        self._there: set[tuple[Cell, int]] = set()
 
     def decide(self) -> list[Decided]:
         """Run what is needed and missing; returns an answer for every declared comparison, in order."""
         started = time.monotonic()
         seeds, used = list(self.study.seeds), 0
         known = {} if self.runner.overwrite else stored(self.runner.store, self.study, self.cells)
+        self._there = {(cell, record["seed"]) for cell, records in known.items() for record in records}
         self.say(forecast(self.declared, known, self.rule))
         while used < len(seeds) and (open_ := self._open()):
             count = min(len(seeds) - used, self._round(open_, used))
             elapsed = time.monotonic() - started
-            if elapsed + self._seconds(open_, count) > self.rule.budget_seconds:
+            if elapsed + self._seconds(open_, seeds[used : used + count]) > self.rule.budget_seconds:
                 self._closed |= dict.fromkeys(open_, f"budget of {self.rule.budget} spent")
                 break
             self._run(open_, seeds[used : used + count])
@@ -127,14 +129,15 @@ class Deciding:
         """How many seeds are done before the next look; the answer is that of a look after every one."""
         if not used:
             return fewest_seeds(self.level)
-        seconds = self._seconds(open_, 1)
+        seconds = self._seconds(open_, [-1])
         return max(1, min(used, round(ROUND_SECONDS / seconds) if seconds else used))
 
-    def _seconds(self, open_: Sequence[Declared], seeds: int) -> float:
-        """What so many seeds will take on the clock, as far as is known."""
+    def _seconds(self, open_: Sequence[Declared], seeds: Sequence[int]) -> float:
+        """What these seeds will take on the clock, as far as is known; nothing where the store has them."""
         workers = max(1, getattr(self.runner.executor, "workers", 1) or 1)
         cells = {cell for one in open_ for cell in (one.first, one.second)}
-        return seeds * sum(_run_seconds(self._found[cell]) for cell in cells) / workers
+        missing = {cell: sum((cell, seed) not in self._there for seed in seeds) for cell in cells}
+        return sum(count * _run_seconds(self._found[cell]) for cell, count in missing.items()) / workers
 
     def _answer(self, one: Declared) -> Sequential:
         return decide(differences_of(one, self._found), margin=self.rule.margin, level=self.level)
