@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from harness.analysis.censored import censored_median, fit_power_law
+from harness.analysis.censored import censored_median, fit_power_law, lack_of_fit
 
 
 def test_the_median_counts_runs_that_never_arrived():
@@ -62,3 +62,43 @@ def test_what_cannot_be_fitted_is_said():
         fit_power_law({"gap": [1, 2, 3]}, [None, None, 5], [9, 9, 9])
     with pytest.raises(ValueError, match="does not vary"):
         fit_power_law({"gap": [2, 2, 2, 2]}, [1, 2, 3, 4], [9] * 4)
+
+
+def interval_data(n, draw, curve=0.0):
+    """Steps looked at every fifth of their size; log T = 2 - log D + curve (log D)^2."""
+    strength = draw.choice([0.5, 0.25, 0.12, 0.06, 0.03], n)
+    log = np.log(strength)
+    steps = np.exp(5 - log + curve * log**2 + 0.1 * draw.normal(size=n))
+    looks = np.exp(np.ceil(np.log(steps) / 0.2) * 0.2)
+    return {"D": strength}, looks, looks * math.exp(-0.2)
+
+
+def test_looks_far_apart_bias_nothing_once_they_are_known():
+    draw = np.random.default_rng(3)
+    scales, held = [], 0
+    for _ in range(40):
+        factors, looks, before = interval_data(50, draw)
+        law = fit_power_law(factors, list(looks), [math.inf] * 50, before=list(before))
+        scales.append(law.scale)
+        held += law.exponents["D"].holds(-1.0)
+    assert np.mean(np.log(scales)) == pytest.approx(5, abs=0.02)  # without `before` it is 5.1
+    assert held / 40 > 0.85
+
+
+def test_curvature_is_a_lack_of_fit_and_noise_is_none():
+    draw = np.random.default_rng(4)
+    p = []
+    for _ in range(40):
+        factors, looks, before = interval_data(50, draw)
+        p.append(lack_of_fit(factors, list(looks), [math.inf] * 50, before=list(before)).p)
+    assert 0.3 < np.mean(p) < 0.7 and np.mean(np.array(p) < 0.05) < 0.2
+    factors, looks, before = interval_data(50, draw, curve=-0.2)
+    bent = lack_of_fit(factors, list(looks), [math.inf] * 50, before=list(before))
+    assert bent.p < 1e-6 and bent.freedom == 3 and bent.worst > 1.15
+
+
+def test_a_point_that_no_run_reached_is_left_out_of_the_test_of_fit():
+    factors, looks, before = interval_data(60, np.random.default_rng(5))
+    steps = [None if d == 0.03 else s for d, s in zip(factors["D"], looks, strict=True)]
+    found = lack_of_fit(factors, steps, [500.0] * 60, before=list(before))
+    assert found.freedom == 2 and found.p > 0.01
