@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,7 +91,7 @@ Steps = Sequence[float | None]
 
 
 def fit_power_law(
-    factors: dict[str, Sequence[float]],
+    factors: Mapping[str, Sequence[float]],
     steps: Steps,
     budgets: Sequence[float],
     *,
@@ -134,7 +134,7 @@ def fit_power_law(
 
 
 def lack_of_fit(
-    factors: dict[str, Sequence[float]],
+    factors: Mapping[str, Sequence[float]],
     steps: Steps,
     budgets: Sequence[float],
     *,
