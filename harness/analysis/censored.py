@@ -45,7 +45,7 @@ def censored_median(steps: Sequence[float | None]) -> Median:
 
 @dataclass(frozen=True, kw_only=True)
 class Exponent:
-    """An exponent of a power law with its 95% interval."""
+    """An exponent of a power law with its interval, 95% unless another level was asked for."""
 
     value: float
     low: float
@@ -96,6 +96,7 @@ def fit_power_law(
     budgets: Sequence[float],
     *,
     before: Sequence[float] | None = None,
+    level: float = 0.95,
 ) -> PowerLaw:
     """Log-normal regression of steps on the logarithms of factors, right-censored at each run's budget.
 
@@ -119,7 +120,7 @@ def fit_power_law(
         raise ValueError("a factor does not vary, or two vary together")
     fitted = _Regression(x, *_bounds(steps, budgets, before))
     error = np.sqrt(np.clip(np.diag(np.linalg.pinv(fitted.information())), 0, None))
-    reach = float(stats.t.ppf(0.975, max(1, len(x) - x.shape[1] - 1)))
+    reach = float(stats.t.ppf((1 + level) / 2, max(1, len(x) - x.shape[1] - 1)))
     exponents = {
         name: Exponent(value=float(b), low=float(b - reach * e), high=float(b + reach * e))
         for name, b, e in zip(names, fitted.coefficients[1:], error[1:], strict=False)

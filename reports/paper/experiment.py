@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -103,26 +105,47 @@ class Results:
         return [point for point in points if self.done(point)]
 
 
+class Verdict(StrEnum):
+    """What trials say of a statement with a smallest effect that matters."""
+
+    SHOWN = "shown"
+    CONTRADICTED = "contradicted"
+    TOO_SMALL = "too small to matter"
+    NOT_DECIDED = "not decided"
+    MIXED = "mixed"  # of a claim alone: its checks say different things
+
+
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One statement that the trials either bear out or not. holds: None where too little ran to tell."""
+    """One statement and what the trials say of it.
+
+    matters: the smallest effect that matters, in words. why: of what is not decided: a ceiling, too few trials, a
+    budget that is too short. blind: statement and smallest effect were both fixed before any trial of these settings.
+    """
 
     statement: str
-    holds: bool | None
+    verdict: Verdict
     numbers: str
+    matters: str
+    why: str = ""
+    blind: bool = False
 
 
-def verdict(checks: Sequence[Check]) -> str:
-    """shown: every check holds. partly: some do. not shown: none does. Checks that cannot be told yet: not decided."""
-    if not checks or any(check.holds is None for check in checks):
-        return "not decided"
-    held = sum(bool(check.holds) for check in checks)
-    return "shown" if held == len(checks) else "partly" if held else "not shown"
+def verdict(checks: Sequence[Check]) -> Verdict:
+    """What all checks say alike; mixed where they differ; not decided where none is."""
+    found = {check.verdict for check in checks}
+    return next(iter(found), Verdict.NOT_DECIDED) if len(found) < 2 else Verdict.MIXED
+
+
+def counts(checks: Sequence[Check]) -> str:
+    """`3 shown, 1 not decided`, in the order of `Verdict`."""
+    found = Counter(check.verdict for check in checks)
+    return ", ".join(f"{found[each]} {each}" for each in Verdict if found[each])
 
 
 Table: TypeAlias = list[dict[str, str]]
-Judge: TypeAlias = Callable[[Results], Check]
-"""A check before the trials are known."""
+Judge: TypeAlias = Callable[[Results, float], Check]
+"""A check before the trials are known; it takes the level of its intervals."""
 
 Family: TypeAlias = Callable[[int], Point]
 """The point at a number of training sequences."""
@@ -156,9 +179,11 @@ class Experiment:
     """One figure, table or theorem of the paper.
 
     id: as on the command line. claim: what the paper says. setting: what is ours in how it was run. points: what to
-    run. families: bisections that decide what else to run from what is known. checks: their statements were written
-    before the runs. draw: the figure. trajectories: columns of the usual table, title -> name of a trajectory. table:
-    another table.
+    run. families: bisections that decide what else to run from what is known. checks: what is asked of the trials.
+    draw: the figure. trajectories: columns of the usual table, title -> name of a trajectory. table: another table.
+    known: whether we know what the paper's figure shows; otherwise what we found is a measurement, no verdict on it.
+    ours: the claim is our own. needs: what of `points` must have run before the experiment is written up; all of them
+    unless some are named.
     """
 
     id: str
@@ -171,6 +196,18 @@ class Experiment:
     families: Mapping[str, Family] = field(default_factory=dict)
     trajectories: Mapping[str, str] = field(default_factory=dict)
     table: Callable[[Results], Table] | None = None
+    known: bool = True
+    ours: bool = False
+    needs: Sequence[Point] | None = None
+
+    @property
+    def level(self) -> float:
+        """Of its intervals: 95% for all of its checks together (Bonferroni)."""
+        return 1 - 0.05 / max(1, len(self.checks))
+
+    def ran(self, results: Results) -> bool:
+        """Whether there is enough to write up."""
+        return all(map(results.of, self.points if self.needs is None else self.needs))
 
     def asked(self, results: Results) -> list[Point]:
         """What to run, given what is known so far."""
@@ -178,7 +215,7 @@ class Experiment:
 
     def judge(self, results: Results) -> list[Check]:
         """All checks."""
-        return [check(results) for check in self.checks]
+        return [check(results, self.level) for check in self.checks]
 
     def rows(self, results: Results) -> Table:
         """Its table: one row per point with trials, both end points, test accuracy, last values of trajectories."""

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from .drawing import plot_steps, plot_trajectories
-from .evidence import Values, exceeds, last, lies, trend
+from .evidence import Values, above, exceeds, last, lies, trend
 from .experiment import FROZEN_GATED, Experiment, Point, point
 
 GAPS = (4, 6, 8, 10, 12)
@@ -81,11 +81,11 @@ EXPERIMENTS = [
         setting=SETTING + "; gap .2, N=400",
         points=[DIRECTIONS],
         checks=[
-            lies(last(DIRECTIONS, "gate_cosine_plus"), "cosine(w_D, o_+) ends above .3", above=0.3),
-            lies(last(DIRECTIONS, "gate_cosine_minus"), "cosine(w_D, o_-) ends above .3", above=0.3),
+            above(last(DIRECTIONS, "gate_cosine_plus"), 0.3, "cosine(w_D, o_+) ends above .3", blind=True),
+            above(last(DIRECTIONS, "gate_cosine_minus"), 0.3, "cosine(w_D, o_-) ends above .3", blind=True),
             lies(
                 last(DIRECTIONS, "gate_cosine_irrelevant"),
-                "the mean cosine with irrelevant patterns stays within .1 of 0", above=-0.1, below=0.1,
+                "the mean cosine with irrelevant patterns stays within .1 of 0", above=-0.1, below=0.1, blind=True,
             ),
         ],
         trajectories=GATE_COLUMNS,
@@ -100,15 +100,15 @@ EXPERIMENTS = [
         checks=[
             exceeds(
                 _rows("positive", "plus"), _rows("positive", "minus"),
-                "rows with v > 0 lie closer to o_+ than to o_-, by .1 or more", by=0.1,
+                "rows with v > 0 lie closer to o_+ than to o_-, by .1 or more", by=0.1, blind=True,
             ),
             exceeds(
                 _rows("negative", "minus"), _rows("negative", "plus"),
-                "rows with v < 0 lie closer to o_- than to o_+, by .1 or more", by=0.1,
+                "rows with v < 0 lie closer to o_- than to o_+, by .1 or more", by=0.1, blind=True,
             ),
             lies(
                 lambda results: [v for s in ("positive", "negative") for v in _rows(s, "irrelevant")(results)],
-                "their mean cosine with irrelevant patterns stays within .1 of 0", above=-0.1, below=0.1,
+                "their mean cosine with irrelevant patterns stays within .1 of 0", above=-0.1, below=0.1, blind=True,
             ),
         ],
         trajectories=HIDDEN_COLUMNS,

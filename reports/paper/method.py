@@ -1,7 +1,7 @@
-"""What was derived before the fits: the exponents that the page calls our derivation."""
+"""What was derived before the fits: the exponents with frozen gates."""
 
 DERIVATIONS = """\
-## How the predictions were derived
+## How the exponents with frozen gates were derived
 
 Written before anything was fitted. Take every gate at 1/2 (where it starts), W_B = W_C = I and no noise. A token scores
 with its own pattern only, so a sequence speaks through G_p, the sum over tokens t of pattern p of
@@ -15,7 +15,7 @@ While every sequence is inside the hinge, gradient descent on W_O moves each act
 - **Locality.** Two tokens `gap` apart have G = 1 + 2^-(1+gap), so E[z G] is delta / 2 with
   delta = 2^-(1+near) - 2^-(1+far) = D / 2, and no factor L. F then grows by eta delta^2 / (8 L^2) a step (a quarter of
   the neurons grow for either pattern), and loss 0 takes T = 8 L^2 / (eta delta^2) steps. Prediction: T ~ L^2 eta^-1
-  D^-2. The theorem has D^-1.
+  D^-2. The theorem, whose gates move, has D^-1: this is an ablation of it, not a rival.
 - **What they leave out.** Gates that move: they raise a near pair's strength from 2^-near towards
   (1 - sigmoid(u))^(near-1) / 2, so with a trained gate the exponent of D should come out between the gates-frozen one
   and 0. Noise: it gives the margin a spread that does not shrink with training, so a loss of .001 needs a mean margin

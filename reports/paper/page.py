@@ -1,4 +1,4 @@
-"""The page: every claim, our figure, our numbers, a verdict by checks stated beforehand."""
+"""The page: theorem 2 on the first screen, a line for each claim, then every figure with its checks."""
 
 from __future__ import annotations
 
@@ -11,21 +11,38 @@ from harness.contracts.outcome import Status
 from harness.registry.cells import FINAL
 from harness.store.record import Record
 
-from ..page import Page, Question
-from ..text import bullets, counted, table
-from .experiment import Check, Experiment, Results, verdict
+from ..page import KnownAnswer, Page, Question
+from ..text import counted, table
+from . import theorem2
+from .experiment import Check, Experiment, Results, Verdict, counts, verdict
 from .method import DERIVATIONS
 from .study import EXPERIMENTS, TRIALS
 
-INTRODUCTION = """\
+PAPER = """\
 Shandirasegaran, Li, Zhang, Wang, Zhang: *A Theoretical Analysis of Mamba's Training Dynamics: Filtering Relevant
 Features for Generalization in State Space Models*, ICLR 2026,
 [arXiv 2602.12499](https://arxiv.org/abs/2602.12499).
+"""
 
-Each claim is put as checks that were written down before the runs. A claim is **shown** where every check holds,
-**partly** shown where some do, **not shown** where none does, and **not decided** where too little has run. A check on
-a mean holds where its whole 95% t interval over trials does, a check on a trend where the 95% interval of Spearman's
-correlation over trials does.
+RULES = """\
+## How verdicts are reached
+
+Each claim is put as checks, and each check declares the smallest effect that matters.
+
+- **shown**: the whole interval lies beyond that effect, in the claimed direction.
+- **contradicted**: the whole interval lies beyond it in the other direction, or wholly outside the claimed bounds.
+- **too small to matter**: the whole interval lies within it, on either side of zero.
+- **not decided**: anything else, with the reason: a ceiling, too few trials, a budget that is too short.
+- A claim whose checks say different things is **mixed**, and says how many say what.
+
+Intervals cover 95% for all checks of one claim together (Bonferroni); over the page nothing is corrected, so a section
+stands for itself. Figures 13 to 18, of which we do not know what the paper's show, and all that is ours are
+exploratory. A check is **blind** where both its statement and its smallest effect were fixed before any of its trials
+ran. The others got their smallest effect, or their setting, after a first study of 10 trials (seeds 0 to 9) had been
+seen.
+
+A rate Theta(...) is held against measured slopes. A number of samples Omega(...) is read as sufficient, as stated: then
+only a need that grows faster than the bound speaks against it.
 
 Epochs are full-batch gradient steps (in population mode, steps on fresh sequences). Medians are over all trials: one
 that never arrived counts as later than any that did. Beside them stand a distribution-free 95% interval, how many
@@ -33,19 +50,23 @@ arrived, and the mean over those alone, as the paper averages. What the paper do
 under "Setting".
 """
 
-MARKS = {True: "holds:", False: "does not hold:", None: "cannot be told yet:"}
+UNKNOWN = "no verdict on the paper, whose figure is not known to us"
+
+
+def told(experiment: Experiment, checks: Sequence[Check]) -> str:
+    """`shown`, or `mixed (2 shown, 1 not decided)`; of a figure that is not known to us what we measured."""
+    found = verdict(checks)
+    text = f"{found} ({counts(checks)})" if found is Verdict.MIXED else str(found)
+    return text if experiment.known else f"{UNKNOWN}; here: {text}"
 
 
 def sentences(records: Sequence[Mapping[str, Any]]) -> list[str]:
     """A line for each experiment that has trials."""
-    results = Results(record for record in records if record["purpose"] == FINAL)
+    results = Results(records)
     lines = []
     for experiment in EXPERIMENTS:
         if results.known(experiment.points):
-            checks = experiment.judge(results)
-            held = sum(bool(check.holds) for check in checks)
-            told = f"{verdict(checks):<12} {held} of {len(checks)} checks hold"
-            lines.append(f"{experiment.id:<11} {told}  {experiment.title}")
+            lines.append(f"{experiment.id:<11} {told(experiment, experiment.judge(results))}: {experiment.title}")
     return lines
 
 
@@ -55,7 +76,7 @@ def write_page(
     """Write the page and a PNG for each experiment beside it; returns the pictures."""
     records = [record for record in records if record["purpose"] == FINAL]
     results = Results(records)
-    shown = [experiment for experiment in EXPERIMENTS if all(map(results.of, experiment.points))]
+    shown = [experiment for experiment in EXPERIMENTS if experiment.ran(results)]
     missing = [experiment.id for experiment in EXPERIMENTS if experiment not in shown]
     checks = {experiment.id: experiment.judge(results) for experiment in shown}
     page = Page(
@@ -64,30 +85,67 @@ def write_page(
         store=store,
         records=records,
         commands=[_run_command(results, shown, store), command],
-        finding=_finding(checks),
+        finding=" ".join(filter(None, [theorem2.finding(results), _finding(shown, checks)])),
+        known_answers=[
+            KnownAnswer(
+                statement=f"{each.claim} **{told(each, checks[each.id])}**",
+                source=f"[{each.id}](#{each.id})",
+                reproduced=_reproduced(checks[each.id]),
+            )
+            for each in shown
+            if each.known and not each.ours
+        ],
         limits=[
-            "Intervals are not corrected for the number of checks: read a lone one with that in mind.",
-            "What the paper does not state is ours: see the settings.",
+            "Intervals are corrected within a claim, not over the page.",
+            "Most smallest effects were declared after a first study had been seen; each check says so.",
             f"Not here, since not all of their points have been run: {', '.join(missing)}." if missing
             else "Figures 7 to 10 and tables 1 and 2 of the paper are not here: what they show is not known to us.",
         ],
         questions=[
-            Question(each.id, each.claim, "its own checks, not corrected", declared=True) for each in shown
+            Question(each.id, each.claim, f"its {counted(len(each.checks), 'check')}, corrected together", declared=
+                     all(check.blind for check in checks[each.id])) for each in shown
         ],
     )  # fmt: skip
-    page.sections = ["## The verdicts", INTRODUCTION, _summary(shown, checks)]
-    for number, experiment in enumerate(shown):
-        picture = page.draw(experiment.id, experiment.title, experiment.draw(results, experiment.points))
-        if number == 0:
-            page.picture = picture
-        page.sections += [f"## {experiment.id}", f"**{experiment.title}.** {experiment.claim}"]
-        page.sections += picture if number else []  # the first one opens the page
-        page.sections += [f"Verdict: **{verdict(checks[experiment.id])}**."]
-        told = (f"{MARKS[each.holds]} {each.statement} ({each.numbers})" for each in checks[experiment.id])
-        page.sections += [bullets(told), table(experiment.rows(results)), f"Setting: {experiment.setting}."]
-        page.sections += _outcomes(results, experiment)
+    opening = theorem2.draw_regimes(results)
+    page.picture = page.draw("regimes", "Theorem 2: epochs against D in three gate regimes", opening)
+    page.sections = [PAPER, RULES]
+    for experiment in shown:
+        page.sections += _section(page, results, experiment, checks[experiment.id])
     page.sections += [DERIVATIONS]
     return page.write()
+
+
+def _section(page: Page, results: Results, experiment: Experiment, checks: Sequence[Check]) -> list[str]:
+    """An experiment: claim, figure, verdict, checks, setting; the table folds."""
+    rows = [
+        {
+            "check": check.statement,
+            "smallest effect that matters": check.matters,
+            "measured": check.numbers,
+            "blind": "yes" if check.blind else "no",
+            "verdict": f"**{check.verdict}**" + (f": {check.why}" if check.why else ""),
+        }
+        for check in checks
+    ]
+    picture = page.draw(experiment.id, experiment.title, experiment.draw(results, experiment.points))
+    return [
+        f"## {experiment.id}",
+        f"**{experiment.title}.** {experiment.claim}",
+        *picture,
+        f"Verdict: **{told(experiment, checks)}**. Intervals of its checks: {experiment.level:.1%}.",
+        table(rows),
+        "<details>\n<summary>Numbers of every point</summary>",
+        table(experiment.rows(results)),
+        "</details>",
+        f"Setting: {experiment.setting}.",
+        *_outcomes(results, experiment),
+    ]
+
+
+def _reproduced(checks: Sequence[Check]) -> bool | None:
+    """Whether a claim is shown; None where nothing of it is decided."""
+    found = verdict(checks)
+    return None if found is Verdict.NOT_DECIDED else found is Verdict.SHOWN
 
 
 def _run_command(results: Results, shown: Sequence[Experiment], store: str) -> str:
@@ -97,27 +155,16 @@ def _run_command(results: Results, shown: Sequence[Experiment], store: str) -> s
     return " ".join(["python -m harness paper run", *ids, *size, f"--store {store}"])
 
 
-def _finding(checks: Mapping[str, Sequence[Check]]) -> str:
-    """How many claims are shown, and the first check of the first of them with its numbers."""
-    verdicts = Counter(verdict(each) for each in checks.values())
-    counts = ", ".join(f"{count} {name}" for name, count in verdicts.most_common())
-    held = next((check for each in checks.values() for check in each if check.holds), None)
-    example = f" For example: {held.statement} ({held.numbers})." if held else ""
-    return f"Of {counted(len(checks), 'claim')} tested here: {counts}.{example}"
-
-
-def _summary(shown: Sequence[Experiment], checks: Mapping[str, Sequence[Check]]) -> str:
-    return table(
-        [
-            {
-                "id": f"[{experiment.id}](#{experiment.id})",
-                "claim": experiment.claim,
-                "verdict": f"**{verdict(checks[experiment.id])}**",
-                "checks that hold": f"{sum(bool(c.holds) for c in checks[experiment.id])} of"
-                f" {len(checks[experiment.id])}",
-            }
-            for experiment in shown
-        ]
+def _finding(shown: Sequence[Experiment], checks: Mapping[str, Sequence[Check]]) -> str:
+    """How many of the paper's claims are shown."""
+    verdicts = Counter(verdict(checks[each.id]) for each in shown if each.known and not each.ours)
+    total = verdicts.total()
+    return (
+        f"Of {counted(total, 'claim')} of the paper tested here: "
+        + ", ".join(f"{verdicts[each]} {each}" for each in Verdict if verdicts[each])
+        + "."
+        if total
+        else ""
     )
 
 
@@ -126,7 +173,7 @@ def _outcomes(results: Results, experiment: Experiment) -> list[str]:
     trials = [record for p in dict.fromkeys(experiment.asked(results)) for record in results.of(p)]
     missing = sum(record["status"] == Status.DONE and record.get("steps_to_convergence") is None for record in trials)
     others = Counter(record["status"] for record in trials if record["status"] != Status.DONE)
-    lines = [f"Trials: {len(trials)}; without convergence to test loss < .001 within their budget: {missing}."]
+    lines = [f"Trials: {len(trials)}; that did not get to the loss at which they end within their budget: {missing}."]
     if others:
         lines.append(
             "Not finished: " + ", ".join(f"{count} {status}" for status, count in sorted(others.items())) + "."

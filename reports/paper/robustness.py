@@ -73,6 +73,7 @@ def _draw(results: Results, points: Sequence[Point]) -> Figure | None:
 EXPERIMENTS = [
     Experiment(
         id="robustness",
+        ours=True,
         title="Robustness of the two pictures",
         claim="Ours: the gate tells class patterns from irrelevant ones under other noise, signs of v, projections,"
         " initial scales and steps of w_D.",
@@ -84,6 +85,7 @@ EXPERIMENTS = [
                 relevant_gate(p),
                 irrelevant_gate(p),
                 f"{p.get('data')}, {p.get('variant')}: the gate ends higher for class patterns than for irrelevant",
+                by=0.1,
             )
             for p in [*MAJORITY_POINTS, *LOCALITY_POINTS]
         ],

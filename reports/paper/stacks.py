@@ -47,13 +47,16 @@ def _checks(p: Point) -> list[Judge]:
     where = f"{p.get('data')}, {p.get('blocks')} blocks: "
     own, other, gate = own_pattern(p), irrelevant_patterns(p), last(p, GATES)
     return [
-        exceeds(own, other, where + "W_O lies closer to the pattern of its sign than to irrelevant ones"),
+        exceeds(own, other, where + "W_O lies closer to the pattern of its sign than to irrelevant ones", by=0.1),
         lies(other, where + "W_O's mean cosine with irrelevant patterns is within .1 of 0", above=-0.1, below=0.1),
-        exceeds(gate, first(p, GATES), where + "gate directions end closer to class patterns than they started"),
+        exceeds(
+            gate, first(p, GATES), where + "gate directions end closer to class patterns than they started", by=0.1
+        ),
         exceeds(
             gate,
             last(p, "gate_alignment_irrelevant"),
             where + "gate directions end closer to class patterns than to irrelevant ones",
+            by=0.1,
         ),
     ]
 

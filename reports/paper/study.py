@@ -9,7 +9,7 @@ from harness.contracts.errors import UserError, nearest
 from harness.registry.cells import Cell
 from harness.registry.study import Design, Study
 
-from . import architectures, locality, majority, rates, regime, robustness, sizes, stacks, ungated
+from . import architectures, gates, locality, majority, rates, regime, robustness, sizes, stacks, theorem2, ungated
 from .experiment import Experiment, Results
 
 TRIALS = {"quick": 10, "default": 100}
@@ -19,12 +19,25 @@ TUNING_SEEDS = (1_000_000,)
 
 ORDER = (
     "fig1", "fig2", "fig3", "fig4", "fig5", "fig6", "fig11", "fig12", "fig13", "fig14", "fig15", "fig16", "fig17",
-    "fig18", "table3", "thm1", "thm2", "sign", "regime", "robustness",
+    "fig18", "table3", "thm1", "thm2", "gates", "sign", "regime", "robustness",
 )  # fmt: skip
 
+_MODULES = majority, locality, ungated, sizes, architectures, stacks, rates, theorem2, gates, regime, robustness
 _FOUND = {
     experiment.id: experiment
-    for module in (majority, locality, ungated, sizes, architectures, stacks, rates, regime, robustness)
+    for module in (
+        majority,
+        locality,
+        ungated,
+        sizes,
+        architectures,
+        stacks,
+        rates,
+        theorem2,
+        gates,
+        regime,
+        robustness,
+    )
     for experiment in module.EXPERIMENTS
 }
 EXPERIMENTS: tuple[Experiment, ...] = tuple(_FOUND[name] for name in ORDER)
