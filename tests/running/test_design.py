@@ -11,7 +11,9 @@ from harness.commands._page_command import PageCommand
 from harness.contracts.errors import UserError
 from harness.registry.cells import cell_from
 from harness.registry.study import READING, Option, ReadingStage, Study, TimingStage
+from harness.running import cost_estimate
 from harness.running import design as design_module
+from harness.running.cost_estimate import Cost
 from harness.running.design import TOGETHER, run_design, study_text
 from harness.running.execution import execution_from
 from harness.running.request import request_from
@@ -179,3 +181,26 @@ def test_a_study_says_how_much_it_is():
     assert study_text(study) == (
         "2 cells (1 task, 1 architecture, 2 orders), 12 tuning runs and 2,000 runs, those that the store has included"
     )
+
+
+def test_a_large_study_says_beforehand_what_it_will_take(tmp_path, monkeypatch):
+    cells = [cell(), cell(scan="hilbert"), cell("gru")]
+    study = Study(cells=cells, seeds=range(4), timing=False)
+    with Store(tmp_path / "s.sqlite") as store:
+        assert design_module.cost_text(study, store) == ""  # few runs: no time is spent on telling
+        monkeypatch.setattr(design_module, "MANY", 12)
+        text = design_module.cost_text(study, store)
+        assert text.startswith("; at most about ") and "core-hours for 12 runs to do" in text
+        monkeypatch.setattr(design_module, "total_seconds", lambda runs, **place: 3600.0 * sum(runs.values()))
+        assert "about 12.0 core-hours" in design_module.cost_text(study, store)
+        tuned = Study(cells=cells, seeds=range(4), tune=True, tuning_seeds=(1_000_000,), rates=(0.1, 0.2))
+        assert "about 18.0 core-hours" in design_module.cost_text(tuned, store)
+
+
+def test_cells_that_are_not_timed_cost_what_their_neighbours_do(monkeypatch):
+    cells = [cell_from("locality2d", "mean-pool", "horizontal", f"standard:steps={n}") for n in (1, 2, 3, 4)]
+    monkeypatch.setattr(cost_estimate, "TRIED", 2)
+    seconds = {cells[1]: Cost(seconds=10.0, peak_bytes=None), cells[3]: Cost(seconds=100.0, peak_bytes=None)}
+    monkeypatch.setattr(cost_estimate, "costs_of", lambda tried, **place: {one: seconds[one] for one in tried})
+    runs = dict(zip(cells, (1, 2, 3, 4), strict=True))
+    assert cost_estimate.total_seconds(runs, device="cpu", dtype="float32") == 3 * 10 + 7 * 100
