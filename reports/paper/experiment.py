@@ -205,9 +205,14 @@ class Experiment:
         """Of its intervals: 95% for all of its checks together (Bonferroni)."""
         return 1 - 0.05 / max(1, len(self.checks))
 
+    @property
+    def needed(self) -> Sequence[Point]:
+        """What must have run before it is written up."""
+        return self.points if self.needs is None else self.needs
+
     def ran(self, results: Results) -> bool:
         """Whether there is enough to write up."""
-        return all(map(results.of, self.points if self.needs is None else self.needs))
+        return all(map(results.of, self.needed))
 
     def asked(self, results: Results) -> list[Point]:
         """What to run, given what is known so far."""

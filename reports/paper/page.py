@@ -16,7 +16,7 @@ from ..text import counted, table
 from . import theorem2
 from .experiment import Check, Experiment, Results, Verdict, counts, verdict
 from .method import DERIVATIONS
-from .study import EXPERIMENTS, TRIALS
+from .study import EXPERIMENTS
 
 PAPER = """\
 Shandirasegaran, Li, Zhang, Wang, Zhang: *A Theoretical Analysis of Mamba's Training Dynamics: Filtering Relevant
@@ -84,7 +84,7 @@ def write_page(
         title="The paper, measured",
         store=store,
         records=records,
-        commands=[_run_command(results, shown, store), command],
+        commands=[*_run_commands(results, shown, store), command],
         finding=" ".join(filter(None, [theorem2.finding(results), _finding(shown, checks)])),
         known_answers=[
             KnownAnswer(
@@ -148,11 +148,16 @@ def _reproduced(checks: Sequence[Check]) -> bool | None:
     return None if found is Verdict.NOT_DECIDED else found is Verdict.SHOWN
 
 
-def _run_command(results: Results, shown: Sequence[Experiment], store: str) -> str:
-    ids = [each.id for each in shown] if len(shown) < len(EXPERIMENTS) else []
-    trials = min((len(results.of(p)) for each in shown for p in each.points), default=0)
-    size = [] if trials == TRIALS["default"] else [f"--seeds {trials}"]
-    return " ".join(["python -m harness paper run", *ids, *size, f"--store {store}"])
+def _run_commands(results: Results, shown: Sequence[Experiment], store: str) -> list[str]:
+    """A command for each number of trials that experiments have, the most first."""
+    trials = {each.id: min((len(results.of(p)) for p in each.needed), default=0) for each in shown}
+    if len(set(trials.values())) == 1 and len(shown) == len(EXPERIMENTS):
+        return [f"python -m harness paper run --trials {next(iter(trials.values()))} --store {store}"]
+    return [
+        f"python -m harness paper run {' '.join(id for id, n in trials.items() if n == count)} --trials {count}"
+        f" --store {store}"
+        for count in sorted(set(trials.values()), reverse=True)
+    ]
 
 
 def _finding(shown: Sequence[Experiment], checks: Mapping[str, Sequence[Check]]) -> str:

@@ -175,7 +175,7 @@ def finding(results: Results) -> str:
         f" D^{overall.exponents['D']} L^{overall.exponents['L']} eta^{overall.exponents['eta']}; theorem 2 has"
         f" D^-1 L^2 eta^-1. The slope in D is not one number: {steps} from near 1 to near 5."
     )
-    return text + (f" With the gates frozen it is {held.exponents['D']}, near the -2 derived for them." if held else "")
+    return text + (f" With the gates frozen it is {held.exponents['D']}, where -2 was derived." if held else "")
 
 
 EXPERIMENTS = [
