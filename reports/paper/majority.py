@@ -77,7 +77,8 @@ EXPERIMENTS = [
     Experiment(
         id="fig2",
         title="Majority: the gate turns towards the class patterns",
-        claim="cosine(w_D, o_+) and cosine(w_D, o_-) rise, cosines with irrelevant patterns stay flat (Lemma 4.1).",
+        claim="The gate learns to keep the class patterns: cosine(w_D, o_+) and cosine(w_D, o_-) rise, cosines with"
+        " irrelevant patterns stay flat (Lemma 4.1).",
         setting=SETTING + "; gap .2, N=400",
         points=[DIRECTIONS],
         checks=[

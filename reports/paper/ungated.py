@@ -85,7 +85,7 @@ EXPERIMENTS = [
     Experiment(
         id=id,
         title=f"{data}: without the gate",
-        claim="Without gating (Delta fixed) test accuracy drops.",
+        claim=f"Without the gate (Delta fixed) test accuracy drops on {data.lower()} data.",
         setting=setting,
         points=points,
         checks=without_the_gate(points, x),

@@ -88,8 +88,8 @@ def test_the_gated_block_leaves_blind_attention_at_chance(placement):
     assert checks["the gated SSM is above local attention, window 2, at the end"].verdict is Verdict.NOT_DECIDED
 
 
-def test_hidden_rows_of_a_stack_align_and_its_gates_hardly_move():
-    p = stacks.stack("majority", 2)
+def test_where_hidden_rows_are_quick_they_align_and_gates_hardly_move():
+    p = stacks.stack("majority", 2, stacks.QUICK)
     results = Results(trained(p, steps=20, evaluate_every=10))
     own, other = stacks.own_pattern(p)(results), stacks.irrelevant_patterns(p)(results)
     assert min(own) > 0.3 and max(abs(value) for value in other) < 0.1
