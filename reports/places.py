@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -10,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from harness.analysis.many_to_one import tells_apart
 from harness.analysis.ranking import Ranking, correct_rankings, rank_treatments
 from harness.analysis.summary import Row, rows_of
 from harness.registry.cells import FINAL, LrSelection, display_spec
@@ -89,6 +91,12 @@ class Place:
         return self.rows[0].chance
 
     @property
+    def ranks(self) -> bool:
+        """Whether ranks say something here: see `many_to_one.tells_apart`."""
+        ceiling = next((row.get("oracle_accuracy") for row in self.rows if row.get("oracle_accuracy")), 1.0)
+        return tells_apart(self.block()[2], chance=self.chance, ceiling=ceiling)
+
+    @property
     def test_train_ratio(self) -> float:
         """Test over training samples where seeds are splits of one data set, else 0."""
         return max(row.test_train_ratio for row in self.rows)
@@ -149,5 +157,6 @@ def rankings_of(places: Sequence[Place]) -> list[Ranking]:
     found = []
     for place in places:
         names, _, scores = place.block()
-        found.append(rank_treatments(scores, names, test_train_ratio=place.test_train_ratio))
+        chance = None if math.isnan(place.chance) else place.chance
+        found.append(rank_treatments(scores, names, test_train_ratio=place.test_train_ratio, chance=chance))
     return correct_rankings(found)

@@ -14,6 +14,7 @@ from enum import Enum, auto
 import numpy as np
 from scipy import stats
 
+from .many_to_one import above_chance
 from .statistics import Verdict, corrected_t_p, holm
 
 EXACT_ORDERS = 7
@@ -38,6 +39,7 @@ class Ranking:
     means: of the scores, by treatment. mean_ranks: likewise, 1 is best. p: Friedman's. corrected: after Holm over its
     family of `tests`. smallest: the least corrected p that so many blocks can reach. pairs: Holm-corrected p of each
     pair, [treatments, treatments]. n: blocks. reason: why nothing can be found, or None.
+    at_chance: treatments whose interval reaches down to chance; they are never among the best.
     """
 
     names: tuple[str, ...]
@@ -51,6 +53,7 @@ class Ranking:
     reason: Untestable | None = None
     smallest: float = 0.0
     tests: int = 1
+    at_chance: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -67,23 +70,25 @@ class Ranking:
     @property
     def tells(self) -> bool:
         """Whether any treatment is significantly worse than the best."""
-        return self.decided and len(self.best) < len(self.names)
+        return self.decided and 0 < len(self.best) < len(self.names)
 
     @property
     def best(self) -> tuple[str, ...]:
         """The treatment of the best mean and all that are not significantly worse, best first.
 
-        All of them where the treatments do not differ significantly.
+        All of them where the treatments do not differ significantly. Nothing at chance is among them, so there may be
+        none.
         """
         first, *others = sorted(range(len(self.names)), key=lambda i: -self.means[i])
         alike = [i for i in others if not self.decided or self.pairs[first, i] > self.level]
-        return tuple(self.names[i] for i in (first, *alike))
+        return tuple(name for name in (self.names[i] for i in (first, *alike)) if name not in self.at_chance)
 
     @property
     def leading(self) -> tuple[str, ...]:
         """Of the best set those whose mean is above that of everyone significantly worse."""
         means = dict(zip(self.names, self.means, strict=True))
-        highest_worse = max((means[name] for name in self.names if name not in self.best), default=-math.inf)
+        worse = [name for name in self.names if name not in self.best and name not in self.at_chance]
+        highest_worse = max((means[name] for name in worse), default=-math.inf)
         return tuple(name for name in self.best if means[name] > highest_worse)
 
     @property
@@ -93,7 +98,12 @@ class Ranking:
 
 
 def rank_treatments(
-    scores: np.ndarray, names: Sequence[str], *, level: float = 0.05, test_train_ratio: float = 0.0
+    scores: np.ndarray,
+    names: Sequence[str],
+    *,
+    level: float = 0.05,
+    test_train_ratio: float = 0.0,
+    chance: float | None = None,
 ) -> Ranking:
     """Friedman's test and, where it finds a difference, every pair by a paired t test with Holm's correction.
 
@@ -109,6 +119,7 @@ def rank_treatments(
         level: of all tests.
         test_train_ratio: as for `statistics.mean_interval`; it corrects the pairs, while Friedman's test takes blocks
             as independent.
+        chance: accuracy of the best constant guess; what is not above it does not lead.
 
     Source: M. Friedman (1937), by scipy; J. Demsar, "Statistical comparisons of classifiers over multiple data sets",
     JMLR 7 (2006), for its use and Holm's.
@@ -125,6 +136,7 @@ def rank_treatments(
         corrected=1.0,
         pairs=np.ones((k, k)),
         level=level,
+        at_chance=() if chance is None or not n else _at_chance(scores, names, chance),
     )
     if k < 3 or n < 3:
         return replace(untested, reason=Untestable.FEW_TREATMENTS if k < 3 else Untestable.FEW_BLOCKS)
@@ -136,6 +148,10 @@ def rank_treatments(
     differences = (scores[:, i] - scores[:, j]).T.tolist()
     pairs[i, j] = pairs[j, i] = holm([corrected_t_p(values, test_train_ratio) for values in differences])
     return replace(untested, p=p, corrected=p, pairs=pairs)
+
+
+def _at_chance(scores: np.ndarray, names: Sequence[str], chance: float) -> tuple[str, ...]:
+    return tuple(name for name, column in zip(names, scores.T, strict=True) if not above_chance(column, chance))
 
 
 def smallest_friedman_p(n: int, k: int) -> float:

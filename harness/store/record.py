@@ -29,7 +29,7 @@ FIELDS: dict[str, type] = {
     "harness_version": str, "commit": str, "dirty": bool, "deterministic": bool, "source": str, "cell": str,
     "versions": list, "started_at": str, "replicas": int, "cuda_graph": bool, "training_note": str,
     "record_schema": int, "record_version": int, "grid": list, "classes": int,
-    "stopped_at": int,
+    "stopped_at": int, "capped": bool,
 }  # fmt: skip
 """Scalar fields that records have in common, and their types; every one but those `REQUIRED` may be missing or None.
 Protocols and tasks add others, curves for instance."""

@@ -110,7 +110,8 @@ def _best(places: Sequence[Place], rankings: Sequence[Ranking]) -> list[str]:
     found = [f"**Which architecture?** {'; '.join(parts)}."] if parts else []
     if silent:
         found.append(f"No significant difference from the best on {joined(silent)}.")
-    ranked = [ranking for ranking in rankings if ranking.n]
+    # Where all are at the ceiling or at chance ranks are noise.
+    ranked = [ranking for place, ranking in zip(places, rankings, strict=True) if ranking.n and place.ranks]
     shared = set.intersection(*(set(ranking.names) for ranking in ranked)) if len(ranked) > 1 else set()
     if len(shared) > 1:
         means = {

@@ -73,7 +73,10 @@ def test_epochs_are_passes_over_the_training_set():
 def test_training_stops_once_validation_has_reached_what_is_asked():
     record = execute(Run(cell=cell_of(",stop_at=0.01"), seed=0))
     assert record["stopped_at"] == 2 and record["curve"]["step"] == [0, 2] and record["steps"] == 12
-    assert execute(Run(cell=cell_of(",stop_at=1.0,learning_rate=1e-7"), seed=0))["stopped_at"] is None
+    assert record["capped"] is False
+    capped = execute(Run(cell=cell_of(",stop_at=1.0,learning_rate=1e-7"), seed=0))
+    assert capped["stopped_at"] is None and capped["capped"] is True
+    assert execute(Run(cell=cell_of(""), seed=0))["capped"] is None
 
 
 def test_patience_counts_evaluations_without_a_better_one():

@@ -99,6 +99,7 @@ def outcome_of(model: StandardModel, run: Run, task: Task, recipe: StandardRecip
         "steps_to_threshold": curve.steps_to(threshold),
         "steps": recipe.steps,
         "stopped_at": curve.steps[-1] if curve.steps[-1] < recipe.steps else None,
+        "capped": not recipe.stops_after(curve.accuracy) if recipe.stops_early else None,
         "mean_validation_accuracy": curve.area(recipe.steps),
         "curve": {"step": curve.steps, "validation_accuracy": curve.accuracy, "train_loss": curve.train_loss},
         "learning_rate": recipe.learning_rate,
