@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from harness.registry.cells import Run
     from harness.registry.study import Study
     from harness.running.request import Request
+    from harness.store.record import Record
     from harness.store.store import Store
 
 READY = ("first-look", "learning-rates", "scan-schemes")
@@ -131,15 +132,19 @@ def duration(seconds: float) -> str:
 
 def runs_of(study: Study, store: Store) -> tuple[list[Run], list[Run] | None]:
     """Tuning runs and final runs; the latter are not known before every tuning run has a record."""
-    from harness.running.study import best_cells, final_runs, tuning_runs
+    from harness.running.study import final_runs
+    from harness.running.tuning import tune_with
 
     if not study.tune:
         return [], final_runs(study, study.cells)
-    tuning = tuning_runs(study)
-    records = store.find_many(run.key for run in tuning)
-    if len(records) < len({run.key for run in tuning}):
-        return tuning, None
-    return tuning, final_runs(study, best_cells(study, records))
+    tuning: list[Run] = []
+
+    def find(runs: list[Run]) -> Mapping[str, Record]:
+        tuning.extend(runs)
+        return store.find_many(run.key for run in runs)
+
+    tuned = tune_with(study, find)
+    return tuning, None if isinstance(tuned, list) else final_runs(study, tuned.cells, tuned.rates)
 
 
 def status_lines(study: Study, path: str) -> tuple[list[str], bool]:

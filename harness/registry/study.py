@@ -21,7 +21,8 @@ class Study:
     """Cells and seeds, where and how they run, and whether each cell's learning rate is tuned first.
 
     rates: the learning rates that tuning tries, for every cell; multiples of each protocol's own where there are none.
-    timing: whether a timing session of all cells follows the runs.
+    extend, halving: how tuning goes on from there (`harness.running.tuning`). timing: whether a timing session of all
+    cells follows the runs.
     """
 
     cells: Sequence[Cell]
@@ -31,6 +32,8 @@ class Study:
     tune: bool = False
     tuning_seeds: Sequence[int] = TUNING_SEEDS
     rates: Sequence[float] = ()
+    extend: bool = False
+    halving: bool = False
     timing: bool = True
 
 

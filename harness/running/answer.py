@@ -19,7 +19,7 @@ from .open_loggers import opened
 from .progress import Progress
 from .request import Decide, Request
 from .runner import Outcome, Runner, make_executor
-from .study import best_cells, tuning_runs
+from .tuning import tune_with
 
 
 def run_request(
@@ -87,12 +87,9 @@ def forecast_request(request: Request) -> str:
     if not Path(request.store_path).exists():
         return forecast(declared, {}, rule)
     with Store(request.store_path, read_only=True) as store:
-        cells = study.cells
-        if study.tune:
-            tuning = tuning_runs(study)
-            records = store.find_many(run.key for run in tuning)
-            missing = len({run.key for run in tuning} - records.keys())
-            if missing:
-                return f"{missing} tuning runs come first; what follows can be foretold once they are done"
-            cells = best_cells(study, records)
-        return forecast(declared, stored(store, study, cells), rule)
+        if not study.tune:
+            return forecast(declared, stored(store, study, study.cells), rule)
+        tuned = tune_with(study, lambda runs: store.find_many(run.key for run in runs))
+        if isinstance(tuned, list):
+            return f"{len(tuned)} tuning runs come first; what follows can be foretold once they are done"
+        return forecast(declared, stored(store, study, tuned.cells, tuned.rates), rule)

@@ -29,15 +29,17 @@ Known: TypeAlias = Mapping[Cell, Sequence[Record]]
 """Final runs that there are, by the cell that was asked for."""
 
 
-def stored(store: Store, study: Study, cells: Sequence[Cell]) -> dict[Cell, list[Record]]:
+def stored(
+    store: Store, study: Study, cells: Sequence[Cell], tried: Mapping[Cell, Sequence[float]] | None = None
+) -> dict[Cell, list[Record]]:
     """Records of the study's final runs that the store has, by the cell that was asked for.
 
     Args:
-        cells: the study's, at the rates chosen for them.
+        cells: the study's, at the rates chosen for them. tried: as for `final_runs`.
     """
     found = {}
     for asked, cell in zip(study.cells, cells, strict=True):
-        keys = [run.key for run in final_runs(replace(study, cells=[asked]), [cell])]
+        keys = [run.key for run in final_runs(replace(study, cells=[asked]), [cell], tried)]
         records = store.find_many(keys)
         found[asked] = [records[key] for key in keys if key in records]
     return found
@@ -97,7 +99,7 @@ class Deciding:
         """Run what is needed and missing; returns an answer for every declared comparison, in order."""
         started = time.monotonic()
         seeds, used = list(self.study.seeds), 0
-        known = {} if self.runner.overwrite else stored(self.runner.store, self.study, self.cells)
+        known = {} if self.runner.overwrite else stored(self.runner.store, self.study, self.cells, self.runner.tried)
         self._there = {(cell, record["seed"]) for cell, records in known.items() for record in records}
         self.say(forecast(self.declared, known, self.rule))
         while used < len(seeds) and (open_ := self._open()):

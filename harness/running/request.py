@@ -97,10 +97,15 @@ class More(Part):
 
 
 class Tune(Part):
-    """One grid of learning rates for every cell, and on how many held-out seeds it is tried."""
+    """One grid of learning rates for every cell, and on how many held-out seeds it is tried.
+
+    extend: beyond an edge at which the best stands. halving: bad rates are dropped before all seeds are done.
+    """
 
     rates: Annotated[Many[float], Field(min_length=2)] | None = None
     seeds: Annotated[int, Field(ge=1, le=100)] = len(TUNING_SEEDS)
+    extend: bool = False
+    halving: bool = False
 
     @field_validator("rates")
     @classmethod
@@ -232,6 +237,8 @@ class Request(Part):
             tune=self.tune is not False,
             tuning_seeds=range(TUNING_SEEDS[0], TUNING_SEEDS[0] + tune.seeds),
             rates=tune.rates or (),
+            extend=tune.extend,
+            halving=tune.halving,
             timing=self.timing,
         )
 

@@ -12,7 +12,7 @@ from typing import Any
 from harness.analysis.reproducibility import noise_floor, to_repeat
 from harness.contracts.errors import UserError
 from harness.contracts.outcome import BROKEN, FINISHED, Status
-from harness.registry.cells import Cell, Run, protocol_of
+from harness.registry.cells import FINAL, Cell, Run, protocol_of
 from harness.registry.study import READING, ReadingStage, Study
 from harness.store.provenance import is_stale, provenance, source_of
 from harness.store.record import Record
@@ -23,7 +23,8 @@ from .execution import Execution
 from .executors import Executor, InProcess, Pool
 from .open_loggers import Loggers
 from .progress import Progress
-from .study import best_cells, final_runs, tuning_runs
+from .study import final_runs
+from .tuning import Tuned, tune_with
 
 
 @dataclass(kw_only=True)
@@ -52,7 +53,7 @@ class Runner:
 
     overwrite: do again what the store has, once. loggers: hear of runs as they go and end, tuning runs too. checks:
     build each cell that is to run once before any runs, to say early what the user got wrong. outcome: what all of it
-    came to.
+    came to. tried: learning rates by the cell that was asked for, once they are tuned.
     """
 
     store: Store
@@ -62,6 +63,8 @@ class Runner:
     overwrite: bool = False
     checks: bool = False
     outcome: Outcome = field(default_factory=Outcome)
+    tried: dict[Cell, tuple[float, ...]] = field(default_factory=dict)
+    _curves: dict[str, dict[str, Any]] = field(default_factory=dict)
     _done: set[str] = field(default_factory=set)
 
     def study(self, study: Study) -> list[Record]:
@@ -73,11 +76,17 @@ class Runner:
 
     def tune(self, study: Study) -> list[Cell]:
         """The study's cells, each at its best learning rate where the study asks for that."""
-        return best_cells(study, self._records(tuning_runs(study))[0]) if study.tune else list(study.cells)
+        if not study.tune:
+            return list(study.cells)
+        tuned = tune_with(study, lambda runs: self._records(runs)[0])
+        assert isinstance(tuned, Tuned)  # whatever is missing was run
+        self.tried |= tuned.rates
+        self._curves |= tuned.curves
+        return tuned.cells
 
     def run(self, study: Study, cells: Sequence[Cell]) -> list[Record]:
         """Every seed of the cells; one run a cell is done twice where a device does not give the same bits twice."""
-        runs = final_runs(study, cells)
+        runs = final_runs(study, cells, {cell: self.tried[cell] for cell in study.cells if cell in self.tried})
         found, from_store = self._records(runs)
         self.outcome.from_store += from_store
         again = to_repeat(runs, found)
@@ -109,6 +118,8 @@ class Runner:
 
         with self.progress.runs(missing, in_store=from_store):
             for record in self.executor.map(missing, on_progress):
+                if record["purpose"] == FINAL and record["cell"] in self._curves:
+                    record["lr_curve"] = self._curves[record["cell"]]
                 self.store.write(record)
                 self._done.add(record["key"])
                 found[record["key"]] = record

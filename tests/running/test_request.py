@@ -251,7 +251,9 @@ REQUESTS = st.builds(
     include=st.lists(st.builds(More, task=TEXTS, architecture=TEXTS, scan=TEXTS), max_size=2).map(tuple),
     exclude=st.lists(st.builds(Rule, scan=TEXTS.filter(lambda text: text != "*")), max_size=2).map(tuple),
     seeds=st.integers(1, 20) | st.lists(st.integers(0, 999_999), min_size=1, max_size=4, unique=True).map(tuple),
-    tune=st.booleans() | st.builds(Tune, rates=st.none() | RATES, seeds=st.integers(1, 5)),
+    tune=st.booleans() | st.builds(
+        Tune, rates=st.none() | RATES, seeds=st.integers(1, 5), extend=st.booleans(), halving=st.booleans()
+    ),
     decide=st.booleans() | st.builds(
         Decide, margin=st.floats(0.001, 0.5), alpha=st.floats(0.001, 0.5), max_seeds=st.integers(1, 99),
         by=st.none() | st.sampled_from(["scan", "protocol"]), budget=st.none() | st.sampled_from(["90s", "1.5h"]),
