@@ -112,6 +112,7 @@ class Verdict(StrEnum):
     CONTRADICTED = "contradicted"
     TOO_SMALL = "too small to matter"
     NOT_DECIDED = "not decided"
+    PARTLY = "partly shown"  # of a claim alone: some checks show it, the others are not decided
     MIXED = "mixed"  # of a claim alone: its checks say different things
 
 
@@ -132,9 +133,11 @@ class Check:
 
 
 def verdict(checks: Sequence[Check]) -> Verdict:
-    """What all checks say alike; mixed where they differ; not decided where none is."""
+    """What all checks say alike; partly shown where the rest is open; mixed where they differ."""
     found = {check.verdict for check in checks}
-    return next(iter(found), Verdict.NOT_DECIDED) if len(found) < 2 else Verdict.MIXED
+    if len(found) < 2:
+        return next(iter(found), Verdict.NOT_DECIDED)
+    return Verdict.PARTLY if found == {Verdict.SHOWN, Verdict.NOT_DECIDED} else Verdict.MIXED
 
 
 def counts(checks: Sequence[Check]) -> str:

@@ -80,7 +80,7 @@ EXPERIMENTS = [
             *(
                 exponent_check(
                     STARS[0.0], tuple(PREDICTED), name, held, end=to_first,
-                    statement=f"gates frozen, to loss .9: the exponent of {name} is the derived {held:g}", blind=True,
+                    statement=f"gates frozen, to loss .9: the exponent of {name} is the derived {held:g}",
                 )
                 for name, (_, held) in PREDICTED.items()
             ),

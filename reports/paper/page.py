@@ -11,7 +11,7 @@ from harness.contracts.outcome import Status
 from harness.registry.cells import FINAL
 from harness.store.record import Record
 
-from ..page import KnownAnswer, Page, Question
+from ..page import KnownAnswer, Page
 from ..text import counted, table
 from . import theorem2
 from .experiment import Check, Experiment, Results, Verdict, counts, verdict
@@ -33,7 +33,8 @@ Each claim is put as checks, and each check declares the smallest effect that ma
 - **contradicted**: the whole interval lies beyond it in the other direction, or wholly outside the claimed bounds.
 - **too small to matter**: the whole interval lies within it, on either side of zero.
 - **not decided**: anything else, with the reason: a ceiling, too few trials, a budget that is too short.
-- A claim whose checks say different things is **mixed**, and says how many say what.
+- A claim is **partly shown** where the checks that do not show it are not decided, **mixed** where checks say
+  different things.
 
 Intervals cover 95% for all checks of one claim together (Bonferroni); over the page nothing is corrected, so a section
 stands for itself. Figures 13 to 18, of which we do not know what the paper's show, and all that is ours are
@@ -56,7 +57,7 @@ UNKNOWN = "no verdict on the paper, whose figure is not known to us"
 def told(experiment: Experiment, checks: Sequence[Check]) -> str:
     """`shown`, or `mixed (2 shown, 1 not decided)`; of a figure that is not known to us what we measured."""
     found = verdict(checks)
-    text = f"{found} ({counts(checks)})" if found is Verdict.MIXED else str(found)
+    text = f"{found} ({counts(checks)})" if found in (Verdict.MIXED, Verdict.PARTLY) else str(found)
     return text if experiment.known else f"{UNKNOWN}; here: {text}"
 
 
@@ -101,10 +102,6 @@ def write_page(
             f"Not here, since not all of their points have been run: {', '.join(missing)}." if missing
             else "Figures 7 to 10 and tables 1 and 2 of the paper are not here: what they show is not known to us.",
         ],
-        questions=[
-            Question(each.id, each.claim, f"its {counted(len(each.checks), 'check')}, corrected together", declared=
-                     all(check.blind for check in checks[each.id])) for each in shown
-        ],
     )  # fmt: skip
     opening = theorem2.draw_regimes(results)
     page.picture = page.draw("regimes", "Theorem 2: epochs against D in three gate regimes", opening)
@@ -143,9 +140,9 @@ def _section(page: Page, results: Results, experiment: Experiment, checks: Seque
 
 
 def _reproduced(checks: Sequence[Check]) -> bool | None:
-    """Whether a claim is shown; None where nothing of it is decided."""
+    """Whether all of a claim is shown; None where nothing speaks against it and not all is decided."""
     found = verdict(checks)
-    return None if found is Verdict.NOT_DECIDED else found is Verdict.SHOWN
+    return None if found in (Verdict.NOT_DECIDED, Verdict.PARTLY) else found is Verdict.SHOWN
 
 
 def _run_commands(results: Results, shown: Sequence[Experiment], store: str) -> list[str]:

@@ -36,7 +36,7 @@ def need_grows_within(base: Family, harder: Family, bound: float, statement: str
     def judge(results: Results, level: float = 0.95) -> Check:
         found = [bisect(results, family)[1:] for family in (base, harder)]
         texts = " and ".join(samples_text(results, family) for family in (base, harder))
-        told = partial(Check, statement=statement, matters=f"a factor above {bound:g}")
+        told = partial(Check, statement=statement, matters=f"a factor above {bound:.2g}")
         if any(works - fails > 1 for fails, works in found):
             return told(verdict=Verdict.NOT_DECIDED, numbers=texts, why="too few trials")
         (low, high), (low_harder, high_harder) = (

@@ -192,7 +192,9 @@ def test_a_claims_verdict_is_what_its_checks_say_alike():
     shown, against, undecided = Verdict.SHOWN, Verdict.CONTRADICTED, Verdict.NOT_DECIDED
     assert verdict(checks(shown, shown)) is shown
     assert verdict(checks(against)) is against
-    assert verdict(checks(shown, against)) is verdict(checks(shown, undecided)) is Verdict.MIXED
+    assert verdict(checks(shown, against)) is Verdict.MIXED
+    assert verdict(checks(shown, undecided)) is Verdict.PARTLY
+    assert verdict(checks(against, undecided)) is Verdict.MIXED
     assert verdict(checks(undecided, undecided)) is verdict([]) is undecided
     assert counts(checks(undecided, shown, shown)) == "2 shown, 1 not decided"
 

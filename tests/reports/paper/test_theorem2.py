@@ -43,7 +43,7 @@ def test_a_rate_as_the_theorem_says_is_shown():
     assert len(found) == 12 and {check.verdict for check in found} == {Verdict.SHOWN}
     text = theorem2.finding(results)
     written = [float(number) for number in re.findall(r"(?:D|L|eta)\^(-?[\d.]+) \[", text)]
-    assert written == pytest.approx([-1, 2, -1], abs=0.03)
+    assert written == pytest.approx([-1, 2, -1], abs=0.03) and "hardly bends" in text
     rows = thm2.rows(results)
     assert any(row["exponent of"].startswith("D, 0.498 to 0.248") for row in rows)
 
@@ -57,7 +57,9 @@ def test_a_slope_that_flattens_is_told_step_by_step():
         return -1.0 if d >= bend else math.log(bend**-0.5 * d**-0.5) / math.log(d)
 
     (thm2,) = theorem2.EXPERIMENTS
-    checks = judged(thm2, results_of(flattening))
+    results = results_of(flattening)
+    assert "not one number" in theorem2.finding(results)
+    checks = judged(thm2, results)
     slopes = [check for statement, check in checks.items() if "between near" in statement and "loss .9" in statement]
     assert [check.verdict for check in slopes][0] is Verdict.SHOWN
     assert {check.verdict for check in slopes[1:]} == {Verdict.CONTRADICTED}
