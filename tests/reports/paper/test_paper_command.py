@@ -33,6 +33,9 @@ def test_experiments_run_resume_and_are_written_up(tmp_path, capsys, monkeypatch
     assert "## fig14" in page and "## fig1\n" not in page
     assert "here: shown**" in page and "frozen gates were derived" in page
     assert "- seeds: 0, 1; made" in page
+    assert "python -m harness paper run fig14 --trials 2 --store paper.sqlite\n" in page
+    assert "⬜ none run yet" in page  # what the paper's figure 14 shows is not known, so it is no known answer
+    assert "| a factor of 1.25 over the range |" in page  # every check has its smallest effect beside it
     assert (tmp_path / "page-fig14.png").stat().st_size > 5000
 
 
