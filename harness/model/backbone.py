@@ -168,16 +168,19 @@ class StandardModel(nn.Module):
         self,
         tokens: Shaped[Tensor, "batch cells features"],
         mask: Bool[Tensor, "batch cells"] | TokenCoordinates | None = None,
-    ) -> Float[Tensor, "batch *cells classes"]:
+        asked: Bool[Tensor, "batch cells"] | None = None,
+    ) -> Float[Tensor, "*places classes"]:
         """Class scores of tokens in cell order; a class for each cell, in cell order, with readout "cells".
 
         mask: True where a cell is real, or where the cells of irregular sequences lie; None: the grid's, all real.
+        asked: with a class for each cell, those that are classified, [asked, classes]; None: all.
         """
         in_order = self.gather_once and mask is None
         x = self._embedded(self.permute(tokens) if in_order else tokens, in_order)
         for block in self.blocks:
             x = block(x, mask, in_order)
-        return self.head(self._read(self.norm(x), mask, in_order))
+        read = self._read(self.norm(x), mask, in_order)
+        return self.head(read if asked is None else read[asked])
 
     def _embedded(self, tokens: Tensor, in_order: bool) -> Tensor:
         # The residual stream keeps the parameters' dtype under autocast too.

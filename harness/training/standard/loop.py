@@ -18,7 +18,7 @@ from harness.training.data import Data, Evaluation, Rendered
 
 from .outcome import TRANSFER_SAMPLES, Replica, outcome_of
 from .recipe import StandardRecipe
-from .scores import evaluate
+from .scores import asked_scores, evaluate
 
 Watch = Callable[[int, Tensor, Tensor], None]
 """Shown (run, scores, targets) of every batch of an evaluation."""
@@ -121,7 +121,7 @@ def accumulated_step(
     """
     total = None
     for tokens, target, mask in parts:
-        loss = recipe.loss(model(tokens, mask), target)
+        loss = recipe.loss(*asked_scores(model, tokens, target, mask))
         if len(target) < count:
             loss = loss * (len(target) / count)
         if total is None:
