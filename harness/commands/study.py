@@ -87,7 +87,8 @@ def _plan(options: argparse.Namespace, request: Request, study: Study) -> int:
     counts = ", ".join(f"{len({getattr(cell, axis) for cell in study.cells})} {axis}s" for axis in axes)
     print(f"{request.name}: {len(study.cells)} cells ({counts})")
     tuning, final = runs_a_cell(study)
-    print(f"{tuning * len(study.cells):,} tuning runs, {final * len(study.cells):,} final runs on {study.device}")
+    most = "at most " if request.rule is not None else ""
+    print(f"{tuning * len(study.cells):,} tuning runs, {most}{final * len(study.cells):,} final runs on {study.device}")
     if options.no_probe:
         return 0
     from harness.running.cost_estimate import Cost, costs_of
@@ -147,13 +148,18 @@ def runs_of(study: Study, store: Store) -> tuple[list[Run], list[Run] | None]:
     return tuning, None if isinstance(tuned, list) else final_runs(study, tuned.cells, tuned.rates)
 
 
-def status_lines(study: Study, path: str) -> tuple[list[str], bool]:
-    """What stands in the store, in words, and whether that is everything."""
+def status_lines(request: Request, study: Study) -> tuple[list[str], bool]:
+    """What stands in the store, in words, and whether that is everything, or all that it takes to decide."""
+    from harness.running.answer import forecast_request
     from harness.store.store import Store
 
+    path = request.store_path
     if not Path(path).exists():
         return [f"nothing yet: {path} does not exist"], False
     lines, whole = [], True
+    if request.rule is not None:
+        lines = forecast_request(request).splitlines()
+        return lines, all(line.endswith("all there") for line in lines)
     with Store(path, read_only=True) as store:
         tuning, final = runs_of(study, store)
         for name, runs in (("tuning runs", tuning), ("runs", final)):
@@ -171,7 +177,7 @@ def status_lines(study: Study, path: str) -> tuple[list[str], bool]:
 
 
 def _status(options: argparse.Namespace, request: Request, study: Study) -> int:
-    lines, whole = status_lines(study, request.store_path)
+    lines, whole = status_lines(request, study)
     print("\n".join([f"{request.name} in {request.store_path}", *(f"  {line}" for line in lines)]))
     if not whole:
         print(f"  go on with: python -m harness {_run_words(options)}")
@@ -187,7 +193,7 @@ def _watch(options: argparse.Namespace, request: Request, study: Study) -> int:
         raise UserError(f"--every is a number of seconds above 0, got {options.every}")
     shown: Sequence[str] = ()
     while True:
-        lines, whole = status_lines(study, request.store_path)
+        lines, whole = status_lines(request, study)
         if lines != shown:
             print(time.strftime("%H:%M:%S"), "; ".join(lines), flush=True)
             shown = lines

@@ -57,7 +57,7 @@ def forecast(declared: Sequence[Declared], known: Known, rule: Decide) -> str:
     for one in declared:
         differences = differences_of(one, known)
         answer = decide(differences, margin=rule.margin, level=level)
-        if answer.decided:
+        if answer.decided or len(differences) >= most:
             lines.append(f"{one.name}: {answer.decision} after {answer.seeds} seeds, all there")
         elif len(differences) < ENOUGH_TO_FORECAST:
             few = min(most, fewest_seeds(level))
@@ -132,7 +132,7 @@ class Deciding:
         if not used:
             return fewest_seeds(self.level)
         seconds = self._seconds(open_, [-1])
-        return max(1, min(used, round(ROUND_SECONDS / seconds) if seconds else used))
+        return max(1, min(used // 2, round(ROUND_SECONDS / seconds) if seconds else used))
 
     def _seconds(self, open_: Sequence[Declared], seeds: Sequence[int]) -> float:
         """What these seeds will take on the clock, as far as is known; nothing where the store has them."""

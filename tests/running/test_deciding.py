@@ -5,6 +5,7 @@ import itertools
 import pytest
 
 import harness
+from harness.__main__ import main
 from harness.analysis.sequential import Decision
 from harness.contracts.errors import UserError
 from harness.contracts.outcome import Status
@@ -123,6 +124,32 @@ def test_what_it_will_cost_is_said_before_and_after_the_first_seeds(store):
     lines = forecast(again.declared, known, again.rule).splitlines()
     assert lines[0].endswith("better after 7 seeds, all there")
     assert "about 31 seeds, about 3.3 min" in lines[1]
+
+
+def test_a_study_file_can_ask_for_it_and_its_status_ends_when_all_is_decided(
+    tmp_path, monkeypatch, capsys, tiny_protocol
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "s.toml").write_text(
+        f"""
+        name = "decided"
+        tasks = ["majority"]
+        architectures = ["mean-pool"]
+        scans = ["horizontal", "snake"]
+        protocols = ["{tiny_protocol}"]
+        decide = {{ margin = 0.02, max_seeds = 20 }}
+        timing = false
+        device = "cpu"
+        executor = {{ kind = "in-process" }}
+        """
+    )
+    assert main(["study", "plan", "s.toml", "--no-probe"]) == 0
+    assert "at most 40 final runs" in capsys.readouterr().out
+    assert main(["study", "run", "s.toml", "--quiet"]) == 0
+    assert "snake against horizontal: equivalent within 0.02, +0.0000" in capsys.readouterr().out
+    assert main(["study", "watch", "s.toml"]) == 0
+    assert "equivalent after 14 seeds, all there" in capsys.readouterr().out
+    assert len(harness.load("decided.sqlite")) < 40
 
 
 def test_which_cells_are_compared():
