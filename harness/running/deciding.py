@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from harness.analysis.scores import scores_of
+from harness.analysis.many_to_one import above_chance
+from harness.analysis.scores import chance_of, scores_of
 from harness.analysis.sequential import Sequential, decide, fewest_seeds, seeds_expected
 from harness.registry.cells import Cell
 from harness.registry.study import Study
@@ -147,8 +149,21 @@ class Deciding:
     def _decided(self, one: Declared) -> Decided:
         records = [*self._found[one.first], *self._found[one.second]]
         seconds = sum(record.get("run_seconds") or 0.0 for record in records)
-        reason = self._closed.get(one, "")
-        return Decided(declared=one, answer=self._answer(one), runs=len(records), seconds=seconds, reason=reason)
+        return Decided(
+            declared=one,
+            answer=self._answer(one),
+            runs=len(records),
+            seconds=seconds,
+            reason=self._closed.get(one, ""),
+            at_chance=not any(_learned(self._found[cell]) for cell in (one.first, one.second)),
+        )
+
+
+def _learned(records: Sequence[Record]) -> bool:
+    """Whether a cell is above chance, or that is not known."""
+    scores = list(scores_of(records).values())
+    chance = chance_of(records) if scores else math.nan
+    return math.isnan(chance) or above_chance(scores, chance)
 
 
 def _run_seconds(records: Sequence[Record]) -> float:

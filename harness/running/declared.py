@@ -32,7 +32,7 @@ class Decided:
     """What came of a declared comparison.
 
     runs: final runs of its two cells; seconds: their time together. reason: why it was given up before the limit, if it
-    was.
+    was. at_chance: neither cell is above chance, so that being alike says little.
     """
 
     declared: Declared
@@ -40,6 +40,7 @@ class Decided:
     runs: int = 0
     seconds: float = 0.0
     reason: str = ""
+    at_chance: bool = False
 
     @property
     def line(self) -> str:
@@ -55,7 +56,8 @@ class Decided:
         rare = ""
         if answer.decision is Decision.EQUIVALENT:
             rare = f"; at most {answer.rare_share:.0%} of seeds differ by more"
-        return f"{self.declared.name}: {what}, {answer.effect:+.4f}, {interval}, {answer.seeds} seeds{rare}"
+        chance = "; both at chance" * self.at_chance
+        return f"{self.declared.name}: {what}, {answer.effect:+.4f}, {interval}, {answer.seeds} seeds{rare}{chance}"
 
     @property
     def row(self) -> dict[str, object]:
@@ -65,6 +67,7 @@ class Decided:
         compared = {f"{self.declared.by}_{n}": getattr(cell, self.declared.by) for n, cell in enumerate(cells, start=1)}
         numbers = {name: getattr(answer, name) for name in ("effect", "low", "high", "seeds", "margin", "level")}
         more = {"rare_share": answer.rare_share, "runs": self.runs, "seconds": self.seconds, "reason": self.reason}
+        more["at_chance"] = self.at_chance
         return {**shared, **compared, "decision": str(answer.decision), **numbers, **more}
 
 

@@ -105,6 +105,11 @@ def test_a_seed_without_a_score_is_left_out(store):
     assert ("hilbert", 6) in executor.done
 
 
+def test_two_cells_at_chance_are_alike_and_said_to_be_there(store):
+    (found,) = deciding(store, MadeUp(lambda scan, seed: 0.5), scans=("horizontal", "hilbert")).decide()
+    assert found.answer.decision is Decision.EQUIVALENT and found.line.endswith("differ by more; both at chance")
+
+
 def test_cells_that_never_have_a_score_are_given_up(store):
     executor = MadeUp(lambda scan, seed: None)
     (found,) = deciding(store, executor, scans=("horizontal", "hilbert")).decide()
