@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness.analysis.rates import area_over_rates
 from harness.analysis.summary import Row, without_rate
 from harness.contracts.outcome import Status
 from harness.registry.cells import FINAL
@@ -14,6 +15,7 @@ from harness.store.record import Record
 
 from .figures import colours_of, label_outside, legend_below, panels
 from .page import Page
+from .text import table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -67,12 +69,35 @@ def section(
     Args:
         panel, line: where a row is drawn, and what its line is called.
     """
-    figure = draw({row: trials.scores(row) for row in rows}, rows, panel, line, across)
+    scores = {row: trials.scores(row) for row in rows}
+    figure = draw(scores, rows, panel, line, across)
     lines = page.draw(what, "Score against learning rate", figure)
     return lines and [
         *lines,
         "Validation accuracy of the tuning runs (held-out seeds, which no score uses) against the learning rate; a ring"
         f" marks the rate that was chosen.{edge_text(rows)}",
+        *robustness(scores, line),
+    ]
+
+
+def robustness(scores: Mapping[Row, Scores], line: Callable[[Row], str]) -> list[str]:
+    """Best score beside the mean over all rates, a line each, means over its cells; the most robust first."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    for row, values in scores.items():
+        if len(values) > 1:
+            area = area_over_rates(list(values), list(values.values()))
+            found.setdefault(line(row), []).append((max(values.values()), area))
+    means = {name: np.mean(pairs, axis=0) for name, pairs in found.items()}
+    if not means:
+        return []
+    rows = [
+        {"": name, "best rate": f"{best:.3f}", "all rates": f"{area:.3f}", "lost": f"{best - area:.3f}"}
+        for name, (best, area) in sorted(means.items(), key=lambda item: item[1][0] - item[1][1])
+    ]
+    return [
+        "How much the rate decides: validation accuracy at the best rate, and its mean over the logarithm of the rates"
+        " tried (the area over the curve).",
+        table(rows),
     ]
 
 

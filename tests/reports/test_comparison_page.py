@@ -67,6 +67,7 @@ def test_scores_against_rates_are_drawn_for_tuned_cells_only(tmp_path):
     lines = section(page, rows, trials)
     assert lines[0] == "![Score against learning rate](p-rates.png)" and "edge of the grid" not in lines[1]
     assert page.pictures[0].read_bytes().startswith(b"\x89PNG")
+    assert "best rate | all rates | lost" in lines[-1] and lines[-1].count("| gru |") == 1
     elsewhere = [record | {"dtype": "bfloat16"} for record in trials]
     assert section(page, rows, elsewhere) == []
     assert section(page, rows_of(pair("gru"), []), trials) == []
