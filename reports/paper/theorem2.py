@@ -196,9 +196,9 @@ EXPERIMENTS = [
         claim="Locality takes T = Theta(L^2 / (eta D)) epochs, with D = (1/2)^near - (1/2)^far;"
         " N = Omega(L^2 d / (eta^2 D^2)) samples suffice.",
         setting=SETTING + "; one constant step eta, 2 to 5, for w_D and W_O; every near from 1 to 5 at L=12 with four"
-        f" steps, and at L=16, 24, 32, 48 with eta=5; L={LONG[0]} and {LONG[1]} run to loss .9 only. Constant steps make"
-        " the gates swing near loss .5: a pilot at near 3, eta=5 fell there in a straight line and then went up and"
-        " down, so many trials do not arrive. Epochs are known"
+        f" steps, and at L=16, 24, 32, 48 with eta=5; L={LONG[0]} and {LONG[1]} run to loss .9 only. Constant steps"
+        " make the gates swing near loss .5: a pilot at near 3, eta=5 fell there in a straight line and then went up"
+        " and down, so many trials do not arrive. Epochs are known"
         " up to the looks at the test loss between which a trial arrived, and beyond its budget as later than that;"
         " both are in the fits. L=12, eta=3 had been seen in a pilot, and budgets rest on it. The number of samples is"
         " read as sufficient: a smaller need is no refutation",
