@@ -65,7 +65,7 @@ def study_text(study: Study) -> str:
     return f"{cells}, {tuned}{counted(final, 'run')}, those that the store has included"
 
 
-MANY = 500
+MANY = 200
 """Runs to do from which on their cost is estimated before they start."""
 
 

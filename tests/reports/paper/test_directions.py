@@ -42,6 +42,7 @@ def test_fig3_a_larger_distance_slows_convergence():
     assert trend(points, "near", "rises")(trained(points, 3), 0.95).verdict is Verdict.SHOWN
 
 
+@pytest.mark.slow
 def test_fig4_and_sign_the_gate_ignores_irrelevant_tokens_where_one_stands_between():
     beside, between = (at(locality.GATE_POINTS, near=near) for near in (1, 3))
     results = trained([beside, between])
@@ -55,6 +56,7 @@ def test_fig11_majority_without_noise_is_at_the_ceiling_with_or_without_the_gate
     assert (check.verdict, check.why) == (Verdict.NOT_DECIDED, "both at the ceiling")
 
 
+@pytest.mark.slow
 def test_fig14_more_confusing_tokens_take_more_epochs():
     points = sizes.CONFUSING_POINTS[:2]
     assert trend(points, "alpha_c", "rises")(trained(points, 3), 0.95).verdict is Verdict.SHOWN
