@@ -120,9 +120,23 @@ void multiply(int64_t rows, int64_t depth, const T* a, int64_t stride, const T* 
   }
 }
 
-template <typename T>
+// Where the lanes of a pair of rows, one after the other, go when neighbouring squares of `half` lanes change places.
+template <typename T, int half>
+struct Exchange {
+  typedef std::conditional_t<sizeof(T) == 4, int32_t, int64_t> Place;
+  alignas(VECTOR_BYTES) Place upper[WIDTH<T>] = {}, lower[WIDTH<T>] = {};
+  constexpr Exchange() {
+    for (int i = 0; i < WIDTH<T>; ++i) {
+      upper[i] = i & half ? WIDTH<T> + i - half : i;
+      lower[i] = i & half ? WIDTH<T> + i : i + half;
+    }
+  }
+};
+
+template <typename T, int half>
 INLINE void transpose_vectors(Vector<T> (&rows)[WIDTH<T>]) {
-  for (int half = WIDTH<T> / 2; half > 0; half /= 2)
+  if constexpr (half > 0) {
+    static constexpr Exchange<T, half> EXCHANGE;
 #pragma GCC unroll 16
     for (int r = 0; r < WIDTH<T>; ++r) {
       if (r & half) continue;
@@ -133,15 +147,12 @@ INLINE void transpose_vectors(Vector<T> (&rows)[WIDTH<T>]) {
         rows[r + half][i] = i & half ? lower[i] : upper[i + half];
       }
 #else
-      Bits<T> of_upper, of_lower;
-      for (int i = 0; i < WIDTH<T>; ++i) {
-        of_upper[i] = i & half ? WIDTH<T> + i - half : i;
-        of_lower[i] = i & half ? WIDTH<T> + i : i + half;
-      }
-      rows[r] = __builtin_shuffle(upper, lower, of_upper);
-      rows[r + half] = __builtin_shuffle(upper, lower, of_lower);
+      rows[r] = __builtin_shuffle(upper, lower, load<Bits<T>>(EXCHANGE.upper));
+      rows[r + half] = __builtin_shuffle(upper, lower, load<Bits<T>>(EXCHANGE.lower));
 #endif
     }
+    transpose_vectors<T, half / 2>(rows);
+  }
 }
 
 // A tile of SIDE rows and columns; strides of a row.
@@ -151,8 +162,10 @@ void transpose(const T* from, int64_t from_stride, T* to, int64_t to_stride) {
   for (int i = 0; i < SIDE; i += W)
     for (int j = 0; j < SIDE; j += W) {
       Vector<T> rows[W];
+#pragma GCC unroll 16
       for (int r = 0; r < W; ++r) rows[r] = load<Vector<T>>(from + (i + r) * from_stride + j);
-      transpose_vectors<T>(rows);
+      transpose_vectors<T, W / 2>(rows);
+#pragma GCC unroll 16
       for (int r = 0; r < W; ++r) store(to + (j + r) * to_stride + i, rows[r]);
     }
 }
