@@ -41,28 +41,6 @@ constexpr int LANES = wide * WIDTH<T>;
 
 int64_t rounded_up(int64_t size, int64_t to) { return (size + to - 1) / to * to; }
 
-// Sums of the lanes of WIDTH vectors, one a lane of the result.
-template <typename T>
-INLINE Vector<T> sums_of_lanes(const Vector<T>* rows) {
-  T lanes[WIDTH<T>][WIDTH<T>];
-  std::memcpy(lanes, rows, sizeof lanes);
-  Vector<T> sum = {};
-  for (int i = 0; i < WIDTH<T>; ++i) {
-    Vector<T> column;
-    for (int j = 0; j < WIDTH<T>; ++j) column[j] = lanes[j][i];
-    sum += column;
-  }
-  return sum;
-}
-#if VECTOR_BYTES == 32
-template <>
-INLINE Vector<float> sums_of_lanes<float>(const Vector<float>* r) {
-  const auto pairs = [&](int i) { return _mm256_hadd_ps(r[i], r[i + 1]); };
-  const __m256 low = _mm256_hadd_ps(pairs(0), pairs(2)), high = _mm256_hadd_ps(pairs(4), pairs(6));
-  return _mm256_permute2f128_ps(low, high, 0x20) + _mm256_permute2f128_ps(low, high, 0x31);
-}
-#endif
-
 // One sequence of one head. Rows of a chunk are copied to [step][entry], filled up with zeros.
 template <typename T, bool delta, bool key_decay>
 struct Task {

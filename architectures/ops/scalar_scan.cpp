@@ -120,41 +120,6 @@ void multiply(int64_t rows, int64_t depth, const T* a, int64_t stride, const T* 
   }
 }
 
-// Where the lanes of a pair of rows, one after the other, go when neighbouring squares of `half` lanes change places.
-template <typename T, int half>
-struct Exchange {
-  typedef std::conditional_t<sizeof(T) == 4, int32_t, int64_t> Place;
-  alignas(VECTOR_BYTES) Place upper[WIDTH<T>] = {}, lower[WIDTH<T>] = {};
-  constexpr Exchange() {
-    for (int i = 0; i < WIDTH<T>; ++i) {
-      upper[i] = i & half ? WIDTH<T> + i - half : i;
-      lower[i] = i & half ? WIDTH<T> + i : i + half;
-    }
-  }
-};
-
-template <typename T, int half>
-INLINE void transpose_vectors(Vector<T> (&rows)[WIDTH<T>]) {
-  if constexpr (half > 0) {
-    static constexpr Exchange<T, half> EXCHANGE;
-#pragma GCC unroll 16
-    for (int r = 0; r < WIDTH<T>; ++r) {
-      if (r & half) continue;
-      const Vector<T> upper = rows[r], lower = rows[r + half];
-#if defined(__clang__)
-      for (int i = 0; i < WIDTH<T>; ++i) {
-        rows[r][i] = i & half ? lower[i - half] : upper[i];
-        rows[r + half][i] = i & half ? lower[i] : upper[i + half];
-      }
-#else
-      rows[r] = __builtin_shuffle(upper, lower, load<Bits<T>>(EXCHANGE.upper));
-      rows[r + half] = __builtin_shuffle(upper, lower, load<Bits<T>>(EXCHANGE.lower));
-#endif
-    }
-    transpose_vectors<T, half / 2>(rows);
-  }
-}
-
 // A tile of SIDE rows and columns; strides of a row.
 template <typename T>
 void transpose(const T* from, int64_t from_stride, T* to, int64_t to_stride) {
@@ -164,7 +129,7 @@ void transpose(const T* from, int64_t from_stride, T* to, int64_t to_stride) {
       Vector<T> rows[W];
 #pragma GCC unroll 16
       for (int r = 0; r < W; ++r) rows[r] = load<Vector<T>>(from + (i + r) * from_stride + j);
-      transpose_vectors<T, W / 2>(rows);
+      transpose_vectors<T>(rows);
 #pragma GCC unroll 16
       for (int r = 0; r < W; ++r) store(to + (j + r) * to_stride + i, rows[r]);
     }

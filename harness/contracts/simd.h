@@ -1,5 +1,7 @@
 // Vectors of the widest instructions at hand, and what every C++ kernel here needs of them.
 //
+// Long because: what kernels share stands in one place, and each kernel is one translation unit.
+//
 // A kernel is one translation unit, so all of this is its own: nothing is shared between libraries in one process.
 
 #ifndef HARNESS_SIMD_H
@@ -123,16 +125,78 @@ INLINE auto sum_of_lanes(V x) {
   return lanes[0];
 }
 
-#if VECTOR_BYTES == 32
-INLINE float sum_of_lanes(Vector<float> x) {
+#if VECTOR_BYTES >= 32
+INLINE float sum_of_lanes(__m256 x) {
   const __m128 four = _mm256_castps256_ps128(x) + _mm256_extractf128_ps(x, 1), two = four + _mm_movehl_ps(four, four);
   return two[0] + two[1];
 }
-INLINE double sum_of_lanes(Vector<double> x) {
+INLINE double sum_of_lanes(__m256d x) {
   const __m128d two = _mm256_castpd256_pd128(x) + _mm256_extractf128_pd(x, 1);
   return two[0] + two[1];
 }
 #endif
+#if VECTOR_BYTES == 64
+INLINE float sum_of_lanes(__m512 x) {
+  return sum_of_lanes(_mm512_castps512_ps256(x) + _mm512_extractf32x8_ps(x, 1));
+}
+INLINE double sum_of_lanes(__m512d x) {
+  return sum_of_lanes(_mm512_castpd512_pd256(x) + _mm512_extractf64x4_pd(x, 1));
+}
+#endif
+
+// Where the lanes of a pair of rows, one after the other, go when neighbouring squares of `half` lanes change places.
+template <typename T, int half>
+struct Exchange {
+  typedef std::conditional_t<sizeof(T) == 4, int32_t, int64_t> Place;
+  alignas(VECTOR_BYTES) Place upper[WIDTH<T>] = {}, lower[WIDTH<T>] = {};
+  constexpr Exchange() {
+    for (int i = 0; i < WIDTH<T>; ++i) {
+      upper[i] = i & half ? WIDTH<T> + i - half : i;
+      lower[i] = i & half ? WIDTH<T> + i : i + half;
+    }
+  }
+};
+
+template <typename T, int half>
+INLINE void exchange(Vector<T>& one, Vector<T>& other) {
+  const Vector<T> upper = one, lower = other;
+#if defined(__clang__)
+  for (int i = 0; i < WIDTH<T>; ++i) {
+    one[i] = i & half ? lower[i - half] : upper[i];
+    other[i] = i & half ? lower[i] : upper[i + half];
+  }
+#else
+  static constexpr Exchange<T, half> EXCHANGE;
+  one = __builtin_shuffle(upper, lower, load<Bits<T>>(EXCHANGE.upper));
+  other = __builtin_shuffle(upper, lower, load<Bits<T>>(EXCHANGE.lower));
+#endif
+}
+
+template <typename T, int half = WIDTH<T> / 2>
+INLINE void transpose_vectors(Vector<T> (&rows)[WIDTH<T>]) {
+  if constexpr (half > 0) {
+#pragma GCC unroll 16
+    for (int r = 0; r < WIDTH<T>; ++r)
+      if (!(r & half)) exchange<T, half>(rows[r], rows[r + half]);
+    transpose_vectors<T, half / 2>(rows);
+  }
+}
+
+// Sums of the lanes of WIDTH vectors, one a lane of the result.
+template <typename T, int half = WIDTH<T> / 2>
+INLINE Vector<T> sums_of_lanes(const Vector<T>* rows) {
+  Vector<T> sums[half];
+#pragma GCC unroll 16
+  for (int r = 0; r < half; ++r) {
+    Vector<T> one = rows[r], other = rows[r + half];
+    exchange<T, half>(one, other);
+    sums[r] = one + other;
+  }
+  if constexpr (half > 1)
+    return sums_of_lanes<T, half / 2>(sums);
+  else
+    return sums[0];
+}
 
 // The first `terms` of a power series, at least one.
 template <int terms, typename V, typename T>
