@@ -131,7 +131,7 @@ class Claim(Part):
 
     minutes: estimated, of all its runs on one CPU core (on a GPU where it takes one). setting: `as published`, or
     `reduced`, and then `reduced` says what was. rates: tried for every cell on held-out seeds; none: the cells' own.
-    dispute: who says otherwise.
+    dispute: who says otherwise. found: what is known of the verdict, written after its runs and therefore not blind.
     """
 
     id: Text
@@ -149,6 +149,7 @@ class Claim(Part):
     cells: Annotated[dict[str, CellText], Field(min_length=1)]
     rules: Annotated[tuple[Annotated[Rule, Field(discriminator="rule")], ...], Field(min_length=1)]
     dispute: str = ""
+    found: str = ""
 
     @property
     def command(self) -> str:

@@ -26,6 +26,7 @@ Shares of seeds have Clopper-Pearson intervals, means and paired differences t i
 chance. A reduced setting says nothing of the published one beyond what is common to both.
 """
 
+FOUND = "What is known of verdicts that are not plain, written after the runs and therefore not blind:"
 BEST_OF = (
     "Best of k: how far the best of all runs by test accuracy (seeds, and rates where they were tried) stands above the"
     " mean score that is judged here; several published tables pick settings on their test data."
@@ -79,6 +80,7 @@ def write_page(
     )
     page.picture = page.draw("verdicts", "What was measured for each rule", evidence.draw_verdicts(shown))
     page.sections = ["## Published beside measured", RULES, BEST_OF, table([_row(each, runs) for each in shown])]
+    page.sections += _found(shown)
     curves = page.draw("curves", "Learning curves", evidence.draw_curves(shown))
     page.sections += ["## Learning curves", "A line for each seed.", *curves] if curves else []
     rates = page.draw("rates", "Score against learning rate", evidence.draw_rates(shown, runs))
@@ -114,6 +116,11 @@ def _row(each: Judged, runs: Runs) -> dict[str, str]:
 
 def _why(each: Judged) -> str:
     return f" ({each.reason})" if each.reason else ""
+
+
+def _found(shown: Sequence[Judged]) -> list[str]:
+    lines = [f"- {each.claim.id} ({each.verdict}): {each.claim.found}" for each in shown if each.claim.found]
+    return [FOUND, "\n".join(lines)] if lines else []
 
 
 def _disputes(judged: Sequence[Judged]) -> list[str]:
