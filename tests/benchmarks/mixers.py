@@ -166,7 +166,7 @@ class Session:
                 "to_mamba_before": before.seconds / each.seconds if before else None,
                 "to_torch_operations": plain.seconds / each.seconds if plain else None,
                 "of_the_floor": each.flops / self.product.rate / each.seconds,
-                "torch_of_the_floor": plain.flops / self.product.rate / plain.seconds if plain else None,
+                "torch_of_the_floor": each.flops / self.product.rate / plain.seconds if plain else None,
                 "peak_mb": each.peak / 1e6,
                 "torch_peak_mb": plain.peak / 1e6 if plain else None,
                 "noisy": spread(each.samples) > NOISY_SPREAD,
